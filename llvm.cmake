@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Finds LLVM/Clang/LLD 19, and sets the compile flags of everything that runs on the host (`osv_host_target`).
-find_package(LLVM 19 REQUIRED CONFIG PATHS /usr/lib/llvm-19/lib/cmake/llvm)
-find_package(LLD 19 REQUIRED CONFIG PATHS /usr/lib/llvm-19/lib/cmake/lld)
+find_package(LLVM 19.1 REQUIRED CONFIG PATHS /usr/lib/llvm-19/lib/cmake/llvm)
+find_package(LLD REQUIRED CONFIG PATHS /usr/lib/llvm-19/lib/cmake/lld)
 find_package(zydis REQUIRED CONFIG)
 list(APPEND CMAKE_MODULE_PATH ${LLVM_CMAKE_DIR})
 set(LLVM_TABLEGEN_EXE ${LLVM_TOOLS_BINARY_DIR}/llvm-tblgen)

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Contract: the processor. What an architecture implements of it is in `arch/<name>/Cpu.h` (inline) and `Cpu.cpp`.
+#pragma once
+#include <cstdint>
+
+namespace osv::arch {
+
+using IrqFlags = uint64_t;
+#if defined(OSV_HOST_TEST)
+inline bool interruptsEnabled() { return true; }
+inline IrqFlags saveAndDisableInterrupts() { return 0; }
+inline void restoreInterrupts(IrqFlags) {}
+inline void enableInterrupts() {}
+inline void disableInterrupts() {}
+inline void pause() {}
+#else
+bool interruptsEnabled();
+IrqFlags saveAndDisableInterrupts();
+void restoreInterrupts(IrqFlags flags);
+void enableInterrupts();
+void disableInterrupts();
+/// Spin-wait hint.
+void pause();
+#endif
+/// Enables interrupts and halts until one arrives, atomically (`sti; hlt`). Called and returns with interrupts off.
+void waitForInterrupt();
+
+/// CPUs that are up. CPU numbers are 0 .. cpuCount()-1; the boot CPU is 0.
+unsigned cpuCount();
+/// Asks `cpu` to look at its run queue (sets kWorkReschedule on its running thread in the IPI). Any context.
+void sendRescheduleIpi(unsigned cpu);
+/// Runs `fn(arg)` on every other CPU with interrupts off and waits until all have (TLB shoot-down). Interrupts on, no spin lock held
+/// that an interrupt handler takes.
+void callOnOtherCpus(void (*fn)(void *), void *arg);
+
+/// Hardware random number (RDSEED/RDRAND); false when the CPU has none.
+bool hardwareRandom(uint64_t &out);
+
+/// AT_HWCAP (CPUID.1:EDX), AT_HWCAP2 (never with FSGSBASE: GS is the kernel's).
+uint64_t hwcap();
+uint64_t hwcap2();
+
+/// Leaves the machine. Never returns; interrupts are off afterwards.
+[[noreturn]] void powerOff();
+
+} // namespace osv::arch
+
+#if !defined(OSV_HOST_TEST)
+#include "arch/x64/CpuInline.h" // the build selects the architecture by its include path
+#endif

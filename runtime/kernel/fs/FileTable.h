@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The descriptor table of a process.
+#pragma once
+#include "kernel/fs/File.h"
+
+namespace osv {
+
+class FileTable {
+public:
+  static Result<FileTable *> create();
+  /// EBADF.
+  Result<Ref<File>> get(int fd);
+  /// Lowest free descriptor >= min. EMFILE (RLIMIT_NOFILE).
+  Result<int> install(Ref<File> f, bool closeOnExec, int min = 0);
+  Result<int> replace(int fd, Ref<File> f, bool closeOnExec); ///< dup2
+  Result<void> close(int fd);
+  Result<bool> closeOnExec(int fd);
+  Result<void> setCloseOnExec(int fd, bool on);
+  /// For /proc/self/fd and close_range: the first open descriptor >= fd, or -1.
+  int next(int fd);
+
+private:
+  SpinLock lock;
+  struct Slot;
+  Slot *slots = nullptr;
+  unsigned capacity = 0;
+};
+
+} // namespace osv

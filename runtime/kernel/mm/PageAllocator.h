@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Physical memory: a buddy allocator over what the monitor's memory map gives, minus the image. Pages are not cleared unless asked for.
+// Any context but NMI; never sleeps.
+#pragma once
+#include "kernel/lib/Result.h"
+#include "kernel/lib/Types.h"
+
+namespace osv {
+
+enum class Zero : bool { No, Yes };
+
+/// Gives [start, end) to the allocator. At boot, before other CPUs run.
+void addMemory(PAddr start, PAddr end);
+/// 2^order contiguous pages, naturally aligned. ENOMEM.
+Result<PAddr> allocPages(unsigned order = 0, Zero zero = Zero::No);
+void freePages(PAddr p, unsigned order = 0);
+/// Pages may be shared (copy-on-write, file pages): the count starts at 1; `releasePage` frees at 0.
+void retainPage(PAddr p);
+void releasePage(PAddr p);
+uint32_t pageRefs(PAddr p);
+
+struct MemoryStats {
+  uint64_t totalPages, freePages;
+};
+MemoryStats memoryStats();
+
+/// A kernel stack with an unmapped guard page below; returns its lowest usable address. ENOMEM.
+inline constexpr size_t kKernelStackSize = 16 * 1024;
+Result<VAddr> allocKernelStack();
+void freeKernelStack(VAddr bottom);
+
+} // namespace osv

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Blocking: a thread waits on a queue until a condition holds, a deadline passes or a signal comes.
+//
+// The usual pattern, free of lost wake-ups: the waker changes the condition and calls `wake*` under (or after) the lock that
+// protects it; the waiter is on the queue before it tests the condition.
+//
+//     IrqSpinGuard / SpinGuard g(lock);   or any Mutex
+//     Waiter w(queue);
+//     while (!condition)
+//       TRY(w.wait(lock, deadline));      // releases the lock while asleep
+//
+// Wake functions may be called from any context, with any spin lock held; they never sleep.
+#pragma once
+#include "kernel/lib/Result.h"
+#include "kernel/lib/SpinLock.h"
+#include "kernel/lib/Types.h"
+#include <boost/intrusive/list.hpp>
+
+namespace osv {
+
+struct Thread;
+class Mutex;
+
+enum class WaitMode : uint8_t { Interruptible, Uninterruptible };
+
+struct WaitEntry : boost::intrusive::list_base_hook<> {
+  Thread *thread = nullptr;
+  /// Called under the queue's lock by a wake; null: wake `thread`. (epoll uses it.) Returns true when it counts as one of the `n` woken.
+  bool (*notify)(WaitEntry &self, uint32_t events) = nullptr;
+  bool queued = false;
+  bool woken = false;
+};
+
+class WaitQueue {
+public:
+  /// Wakes up to `n` entries in FIFO order; `events` (EPOLL* bits) is passed to notify callbacks. Returns the number woken.
+  unsigned wake(unsigned n = ~0u, uint32_t events = ~0u);
+  void wakeOne(uint32_t events = ~0u) { wake(1, events); }
+  void wakeAll(uint32_t events = ~0u) { wake(~0u, events); }
+  void add(WaitEntry &e);
+  void remove(WaitEntry &e); ///< no-op when not queued; after it returns no callback runs or will run
+  bool empty() const { return entries.empty(); }
+
+private:
+  mutable SpinLock lock;
+  boost::intrusive::list<WaitEntry, boost::intrusive::constant_time_size<false>> entries;
+};
+
+/// One thread's wait: queues on construction, leaves on destruction. Lives on the waiter's stack.
+class Waiter {
+public:
+  explicit Waiter(WaitQueue &q);
+  ~Waiter();
+  /// Sleeps until woken. The lock is released while asleep and held again on return. Error: TimedOut when `deadline`
+  /// (monotonic) passes; RestartSys when a signal is deliverable (Interruptible only). Spurious returns are allowed.
+  Result<void> wait(SpinLock &held, Nanos deadline = kForever, WaitMode mode = WaitMode::Interruptible); ///< held by a SpinGuard (interrupts on)
+  Result<void> wait(Mutex &held, Nanos deadline = kForever, WaitMode mode = WaitMode::Interruptible);
+  Result<void> wait(Nanos deadline = kForever, WaitMode mode = WaitMode::Interruptible); ///< no lock
+
+private:
+  WaitQueue &queue;
+  WaitEntry entry;
+};
+
+/// A sleeping lock; owner is a thread, not recursive. Not in interrupt context.
+class Mutex {
+public:
+  void lock();
+  bool tryLock();
+  void unlock();
+  bool heldByMe() const;
+
+private:
+  std::atomic<Thread *> owner{nullptr};
+  WaitQueue waiters;
+};
+class MutexGuard {
+public:
+  explicit MutexGuard(Mutex &m) : m(m) { m.lock(); }
+  ~MutexGuard() { m.unlock(); }
+  MutexGuard(const MutexGuard &) = delete;
+
+private:
+  Mutex &m;
+};
+
+/// Many readers or one writer; writers do not starve. Sleeps.
+class RwMutex {
+public:
+  void lockShared();
+  void unlockShared();
+  void lock();
+  void unlock();
+
+private:
+  SpinLock spin;
+  int32_t state = 0; ///< > 0: readers; -1: a writer
+  uint32_t writersWaiting = 0;
+  WaitQueue readers, writers;
+};
+struct ReadGuard {
+  explicit ReadGuard(RwMutex &m) : m(m) { m.lockShared(); }
+  ~ReadGuard() { m.unlockShared(); }
+  RwMutex &m;
+};
+struct WriteGuard {
+  explicit WriteGuard(RwMutex &m) : m(m) { m.lock(); }
+  ~WriteGuard() { m.unlock(); }
+  RwMutex &m;
+};
+
+/// Sleeps until the deadline. TimedOut never: ok means the time has come; RestartSys when interrupted.
+Result<void> sleepUntil(Nanos deadline, WaitMode mode = WaitMode::Interruptible);
+
+} // namespace osv

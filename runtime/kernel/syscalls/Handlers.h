@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Declarations of every system-call handler, made from abi/Syscalls.def, and the types that its rows use.
+#pragma once
+#include "abi/Image.h"
+#include "kernel/arch/Trap.h"
+#include "kernel/lib/Result.h"
+#include "kernel/lib/UserPtr.h"
+#include <asm/stat.h>
+#include <asm/signal.h>
+#include <linux/futex.h>
+#include <linux/resource.h>
+#include <linux/time_types.h>
+#include <linux/uio.h>
+
+struct clone_args;
+struct statx;
+struct statfs;
+struct epoll_event;
+struct pollfd;
+struct rusage;
+struct sysinfo;
+struct new_utsname;
+struct linux_dirent64;
+
+namespace osv {
+#define OSV_CALL(nr, name, status, parameters) Result<long> sys_##name parameters;
+#define OSV_FRAME(nr, name, status, parameters) Result<long> sys_##name parameters;
+#include "abi/Syscalls.def"
+} // namespace osv
