@@ -99,7 +99,7 @@ public:
 
   /// All findings in the order in which they are printed.
   std::vector<const Finding *> sorted() const;
-  /// Prints everything collected since the last flush. `os` decides about colours (see `wantColours`).
+  /// Prints everything collected and forgets it; errorCount() stays. `os` decides about colours (see `wantColours`).
   void flush(llvm::raw_ostream &os);
 
 private:
@@ -112,7 +112,6 @@ private:
   unsigned errorLimit = 20;
   unsigned errors = 0;
   std::deque<Finding> findings;
-  size_t flushed = 0;
   mutable std::mutex mutex;
 };
 

@@ -85,12 +85,14 @@ struct RelativeReloc {
   uint64_t addend;
 };
 
-/// Other relocations of a static program that analyses may want as roots: IRELATIVE resolvers.
+/// PT_DYNAMIC. Of a static-PIE it is what the program's own start-up code will apply.
 struct DynamicInfo {
   AddrRange table; ///< the dynamic section itself
   std::vector<llvm::StringRef> needed;
   std::vector<RelativeReloc> relatives; ///< RELA and RELR, in file order
-  std::vector<VAddr> irelatives;        ///< resolver functions
+  std::vector<VAddr> irelatives;        ///< IRELATIVE resolver functions: code roots
+  std::optional<uint32_t> foreignType;  ///< the first relocation type that is not RELATIVE
+  bool isLibrary = false;               ///< has DT_SONAME and is no PIE
 };
 
 struct ProgramHeader {
