@@ -61,10 +61,13 @@ constexpr unsigned kGsSpace = 256; ///< x86: pointers whose accesses carry a GS 
 constexpr StringLiteral kSection = ".ktls";
 constexpr StringLiteral kSelf = "osv_ktls_self";
 
-/// Longest mem* intrinsics that the x86 back end expands in line at every optimisation level with general registers
-/// only (MaxStoresPerMemcpyOptSize and MaxStoresPerMemsetOptSize, times 8). A call of the library function cannot carry
-/// a segment: the back end would give up.
-constexpr uint64_t kMaxInlineCopy = 32, kMaxInlineSet = 64;
+/// Longest copy or fill that is expanded in line, as memcpy.inline or memset.inline: a call of the library function
+/// cannot carry a segment. Longer ones are better off with flat addresses and `rep movsq` or the call.
+constexpr uint64_t kMaxInline = 64;
+
+/// memmove has no inline form. The back end loads all of it into registers first, without overlap, and gives up (with a
+/// fatal error, here) when it needs more of these than MaxStoresPerMemmoveOptSize.
+constexpr uint64_t kMaxMoveRegisters = 4;
 
 struct Diagnostics {
   LLVMContext &context;
@@ -195,7 +198,10 @@ private:
              isNativeAtomic(exchange->getCompareOperand()->getType(), exchange->getAlign(), layout);
     if (auto *copy = dyn_cast<MemIntrinsic>(user)) { // plain ones: the element-wise atomic ones are library calls
       auto *length = dyn_cast<ConstantInt>(copy->getLength());
-      return length && length->getZExtValue() <= (isa<MemSetInst>(copy) ? kMaxInlineSet : kMaxInlineCopy);
+      if (!length)
+        return false;
+      uint64_t bytes = length->getZExtValue();
+      return isa<MemMoveInst>(copy) ? bytes / 8 + popcount(bytes % 8) <= kMaxMoveRegisters : bytes <= kMaxInline;
     }
     if (auto *compare = dyn_cast<ICmpInst>(user)) // both sides are off by the same GS base, and a block does not wrap
       return inWeb(compare->getOperand(0)) && inWeb(compare->getOperand(1));
@@ -273,13 +279,22 @@ private:
   void makeDirect(Use &use) {
     ++numDirect;
     use.set(twinOf(use.get()));
-    if (auto *copy = dyn_cast<MemIntrinsic>(use.getUser())) { // the address space is part of the intrinsic's name
-      SmallVector<Type *, 3> types{copy->getRawDest()->getType()};
-      if (auto *transfer = dyn_cast<MemTransferInst>(copy))
-        types.push_back(transfer->getRawSource()->getType());
-      types.push_back(copy->getLength()->getType());
-      copy->setCalledFunction(Intrinsic::getDeclaration(function.getParent(), copy->getIntrinsicID(), types));
-    }
+    if (auto *copy = dyn_cast<MemIntrinsic>(use.getUser()))
+      renameIntrinsic(*copy);
+  }
+
+  /// The address spaces are part of the intrinsic's name; the inline form never becomes a call.
+  void renameIntrinsic(MemIntrinsic &copy) {
+    SmallVector<Type *, 3> types{copy.getRawDest()->getType()};
+    if (auto *transfer = dyn_cast<MemTransferInst>(&copy))
+      types.push_back(transfer->getRawSource()->getType());
+    types.push_back(copy.getLength()->getType());
+    Intrinsic::ID id = copy.getIntrinsicID();
+    if (id == Intrinsic::memcpy)
+      id = Intrinsic::memcpy_inline;
+    else if (id == Intrinsic::memset)
+      id = Intrinsic::memset_inline;
+    copy.setCalledFunction(Intrinsic::getDeclaration(function.getParent(), id, types));
   }
 
   /// What still has users needs its flat address: roots get it, the rest follows. What has none goes, dead cycles of
