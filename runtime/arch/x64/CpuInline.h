@@ -2,6 +2,7 @@
 //
 // The inline half of kernel/arch/Cpu.h for x86-64, and the privileged instructions that arch/x64 itself uses.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 
 namespace osv::arch {
@@ -28,6 +29,13 @@ inline void restoreInterrupts(IrqFlags f) {
 inline void pause() { asm volatile("pause"); }
 
 inline void out8(uint16_t port, uint8_t v) { asm volatile("outb %0, %1" ::"a"(v), "Nd"(port)); }
+/// `n` bytes to or from one port, with one instruction.
+inline void outBytes(uint16_t port, const void *p, size_t n) {
+  asm volatile("rep outsb" : "+S"(p), "+c"(n) : "d"(port) : "memory");
+}
+inline void inBytes(uint16_t port, void *p, size_t n) {
+  asm volatile("rep insb" : "+D"(p), "+c"(n) : "d"(port) : "memory");
+}
 inline void out16(uint16_t port, uint16_t v) { asm volatile("outw %0, %1" ::"a"(v), "Nd"(port)); }
 inline void out32(uint16_t port, uint32_t v) { asm volatile("outl %0, %1" ::"a"(v), "Nd"(port)); }
 inline uint8_t in8(uint16_t port) {
