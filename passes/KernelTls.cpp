@@ -39,6 +39,7 @@
 #include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/SmallVector.h"
 #include "llvm/ADT/Statistic.h"
+#include "llvm/Demangle/Demangle.h"
 #include "llvm/IR/DebugInfoMetadata.h"
 #include "llvm/IR/IRBuilder.h"
 #include "llvm/IR/InstIterator.h"
@@ -79,35 +80,36 @@ struct Diagnostics {
   }
 };
 
-/// "file:line: " of a variable when debug info tells, else nothing.
-std::string placeOf(const GlobalVariable &variable) {
+/// "file:line: 'name'" of the variable `mangled`, the place only when debug info tells.
+std::string placeAndName(const Module &module, const Twine &mangled) {
+  std::string name = demangle(mangled.str()), place;
   SmallVector<DIGlobalVariableExpression *, 1> info;
-  variable.getDebugInfo(info);
-  if (info.empty())
-    return "";
-  const DIGlobalVariable *decl = info.front()->getVariable();
-  return (decl->getFilename() + ":" + Twine(decl->getLine()) + ": ").str();
+  for (const std::string &symbol : {mangled.str(), name}) // one of the global namespace has its plain name for symbol
+    if (const GlobalVariable *variable = module.getGlobalVariable(symbol, true))
+      variable->getDebugInfo(info);
+  if (!info.empty()) {
+    const DIGlobalVariable *decl = info.front()->getVariable();
+    place = (decl->getFilename() + ":" + Twine(decl->getLine()) + ": ").str();
+  }
+  return place + "'" + name + "'";
 }
 
 /// Reports everything that shows that a thread-local variable of `module` wants code run in each new thread.
 void rejectDynamicInitialisers(Module &module, Diagnostics &diag) {
-  for (const GlobalVariable &variable : module.globals())
-    if (variable.isThreadLocal() && variable.getName().starts_with("_ZGV"))
-      diag.error(placeOf(variable) + "'" + variable.getName().drop_front(4) +
-                 "' is initialised at first use in each thread; declare it constinit");
-  auto checkName = [&](const GlobalValue &function) {
-    StringRef name = function.getName();
-    if (name.consume_front("_ZTH"))
-      diag.error("'_Z" + name + "' may have a dynamic initialiser; declare it constinit, its extern declaration too");
-    else if (name == "__cxa_thread_atexit" || name == "__cxa_thread_atexit_impl" || name == "_tlv_atexit")
-      diag.error("a thread_local variable has a destructor, which no thread would run");
+  auto checkName = [&](const GlobalValue &value) {
+    StringRef name = value.getName();
+    if (value.isThreadLocal() && name.consume_front("_ZGV")) // the guard of a local variable
+      diag.error(placeAndName(module, "_Z" + name) + " is initialised at first use in each thread; make it constinit");
+    else if (name.consume_front("_ZTH"))
+      diag.error(placeAndName(module, "_Z" + name) +
+                 " may have a dynamic initialiser; make it constinit, its extern declaration too");
     else if (name == "__tls_init")
-      diag.error("a thread_local variable has a dynamic initialiser; declare it constinit");
+      diag.error("a thread_local variable has a dynamic initialiser; make it constinit");
+    else if (name == "__cxa_thread_atexit" || name == "_tlv_atexit")
+      diag.error("a thread_local variable has a destructor, which no thread would run");
   };
-  for (const Function &function : module.functions())
-    checkName(function);
-  for (const GlobalAlias &alias : module.aliases())
-    checkName(alias);
+  for (const GlobalValue &value : module.global_values())
+    checkName(value);
 }
 
 /// Lowers the thread-local addresses of one function.
@@ -385,7 +387,11 @@ private:
   /// Registers every use of `variable` as a call of llvm.threadlocal.address with its function; makes that call where
   /// clang or an older front end used the variable itself.
   void collectRoots(Constant &variable, MapVector<Function *, FunctionLowering> &functions) {
-    for (Use &use : make_early_inc_range(variable.uses())) {
+    SmallVector<Use *, 32> uses(make_pointer_range(variable.uses()));
+    for (Use *usePointer : uses) {
+      Use &use = *usePointer;
+      if (use.get() != &variable) // another edge into the same phi was done already
+        continue;
       if (auto *user = dyn_cast<Instruction>(use.getUser())) {
         auto *root = dyn_cast<IntrinsicInst>(user);
         if (!root || root->getIntrinsicID() != Intrinsic::threadlocal_address)
