@@ -5,16 +5,13 @@
 // The program owns FS. So that no gate ever has to touch it, the kernel's thread-local storage is reached through GS,
 // which x86-64 clang cannot do by itself: its TLS models are all FS. This pass does it on IR, for the whole module:
 //
-//   - Each thread-local variable becomes an ordinary variable of section `.ktls`. The linker lays these out as one
-//   block, the
-//     *template*: the initial values, never used by a running thread, copied for each new one.
-//   - GS base of a thread is `address of its block - address of the template`. So the variable `x` of the running
-//   thread is at
-//     `GS base + &x`, which the instruction `incl %gs:x(%rip)` computes for nothing: each variable keeps its link-time
-//     address and no offset is ever computed. In IR such an access is one through a pointer of address space 256.
+//   - Each thread-local variable becomes an ordinary variable of section `.ktls`. The linker lays these out in one
+//     piece, the *template*: the initial values, copied for each new thread and never used in place.
+//   - GS base of a thread is `address of its block - address of the template`. So variable x of the running thread is
+//     at `GS base + &x`, which the instruction `incl %gs:x(%rip)` computes for nothing: each variable keeps its
+//     link-time address. In IR such an access is one through a pointer of address space 256.
 //   - Some uses need the address as a value (it is passed, stored, compared, ...). GS base cannot be read cheaply on
-//   every
-//     CPU, so each block holds it in the variable `osv_ktls_self` (uintptr_t): the address is `%gs:osv_ktls_self + &x`.
+//     every CPU, so the gate block holds it too (abi/Gate.h): the address is `%gs:osv_gate_block.self + &x`.
 //
 // Only uses that need it pay for the second form. The set of pointers that derive from a thread-local address by GEP,
 // phi, select and freeze (the *web*) is computed for each function; every load, store, atomic operation and short mem*
@@ -35,6 +32,7 @@
 // (runtime/arch/x64/kernel.ld).
 #include "Diag.h"
 #include "Passes.h"
+#include "abi/Gate.h"
 #include "llvm/ADT/DenseMap.h"
 #include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/SmallVector.h"
@@ -54,13 +52,13 @@ using namespace llvm;
 
 STATISTIC(numVariables, "thread-local variables moved to .ktls");
 STATISTIC(numDirect, "accesses made direct through %gs");
-STATISTIC(numFlat, "addresses computed from osv_ktls_self");
+STATISTIC(numFlat, "addresses computed from GateBlock::self");
 
 namespace {
 
 constexpr unsigned kGsSpace = 256; ///< x86: pointers whose accesses carry a GS prefix
 constexpr StringLiteral kSection = ".ktls";
-constexpr StringLiteral kSelf = "osv_ktls_self";
+constexpr StringLiteral kGateBlock = "osv_gate_block"; ///< GateBlock of the template
 
 /// Longest copy or fill that is expanded in line, as memcpy.inline or memset.inline: a call of the library function
 /// cannot carry a segment. Longer ones are better off with flat addresses and `rep movsq` or the call.
@@ -119,7 +117,7 @@ public:
 
   void addRoot(IntrinsicInst *root) { web.insert(root); }
 
-  /// Returns true when the function now reads `osv_ktls_self`.
+  /// Returns true when the function now reads the gate block.
   bool run() {
     collectWeb();
     pruneWeb();
@@ -337,9 +335,10 @@ private:
     IRBuilder<> builder(root);
     IntegerType *word = builder.getInt64Ty();
     auto *variable = cast<Constant>(root->getOperand(0));
-    Constant *self = function.getParent()->getNamedValue(kSelf);
-    Value *base = builder.CreateAlignedLoad(
-        word, ConstantExpr::getAddrSpaceCast(self, PointerType::get(context, kGsSpace)), Align(8), "ktls.self");
+    Constant *block = ConstantExpr::getAddrSpaceCast(function.getParent()->getNamedValue(kGateBlock),
+                                                     PointerType::get(context, kGsSpace));
+    Value *self = builder.CreateConstInBoundsGEP1_64(builder.getInt8Ty(), block, offsetof(osv::GateBlock, self));
+    Value *base = builder.CreateAlignedLoad(word, self, Align(alignof(uint64_t)), "ktls.self");
     Value *address = builder.CreateAdd(base, ConstantExpr::getPtrToInt(variable, word), "ktls.sum");
     return builder.CreateIntToPtr(address, root->getType(), variable->getName() + ".addr");
   }
@@ -370,7 +369,7 @@ public:
       return true;
     for (Constant *variable : variables)
       moveToTemplate(cast<GlobalValue>(*variable));
-    declareSelf();
+    declareGateBlock();
     SmallVector<Function *, 16> readers;
     for (auto &[function, lowering] : functions)
       if (lowering.run())
@@ -446,15 +445,16 @@ private:
       variable->setLinkage(GlobalValue::WeakAnyLinkage); // common has no section
   }
 
-  void declareSelf() {
-    if (module.getNamedValue(kSelf))
+  void declareGateBlock() {
+    if (module.getNamedValue(kGateBlock))
       return;
-    auto *self = new GlobalVariable(module, Type::getInt64Ty(module.getContext()), false, GlobalValue::ExternalLinkage,
-                                    nullptr, kSelf);
-    self->setDSOLocal(true);
+    auto *type = ArrayType::get(Type::getInt8Ty(module.getContext()), sizeof(osv::GateBlock));
+    auto *block = new GlobalVariable(module, type, false, GlobalValue::ExternalLinkage, nullptr, kGateBlock);
+    block->setAlignment(Align(alignof(osv::GateBlock)));
+    block->setDSOLocal(true);
   }
 
-  /// A thread-local address counts as no memory access, a load of `osv_ktls_self` does: whoever was inferred to read
+  /// A thread-local address counts as no memory access, a load of GateBlock::self does: whoever was inferred to read
   /// nothing, and calls a function that now does, reads.
   void widenMemoryEffects(SmallVector<Function *, 16> &work) {
     SmallPtrSet<Function *, 16> seen;

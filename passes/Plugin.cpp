@@ -5,9 +5,9 @@
 // clang plugin too: the whole command line is in CMakeLists.txt, `osv_runtime_passes`.
 //
 // KernelTls runs at the end of function simplification, once inlining and SROA have turned references and `this`
-// pointers into direct uses, and before the passes that tidy up; EarlyCSE then merges the loads of `osv_ktls_self`. At
-// -O0 the same place exists and nothing has been done before: every use is one expression, so accesses are direct there
-// as well.
+// pointers into direct uses, and before the passes that tidy up; EarlyCSE then merges the loads of `GateBlock::self`.
+// At -O0 the same place exists and nothing has been done before: every use is one expression, so accesses are direct
+// there as well.
 #include "Passes.h"
 #include "llvm/Passes/PassBuilder.h"
 #include "llvm/Passes/PassPlugin.h"

@@ -39,7 +39,7 @@ void disable() { ++preemptCount; }
 // ALL-LABEL: {{^}}enter:
 // OPT: incl %gs:cpu(%rip)
 // OPT-NEXT: retq
-// NONE: movq %gs:osv_ktls_self(%rip), %rdi
+// NONE: movq %gs:osv_gate_block(%rip), %rdi
 void enter() { cpu.enter(); }
 
 // ALL-LABEL: {{^}}charge:
@@ -48,11 +48,11 @@ void enter() { cpu.enter(); }
 void charge(int index, long ticks) { cpu.slot(index) += ticks; }
 
 // ALL-LABEL: {{^}}twice:
-// OPT: %gs:osv_ktls_self(%rip), %[[SELF:r[a-z0-9]+]]
+// OPT: %gs:osv_gate_block(%rip), %[[SELF:r[a-z0-9]+]]
 // OPT: %[[SELF]]{{.*}}, %rdi
 // OPT: callq sink
 // OPT: movl $7, %gs:cpu(%rip)
-// OPT-NOT: %gs:osv_ktls_self
+// OPT-NOT: %gs:osv_gate_block
 // OPT: jmp sink
 void twice() {
   sink(cpu);

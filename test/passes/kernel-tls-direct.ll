@@ -1,7 +1,7 @@
 ; SPDX-License-Identifier: BSD-3-Clause
 ; Every access whose address is known to be thread-local names the segment itself; no flat address is made.
 ; REQUIRES: plugin
-; RUN: opt -load-pass-plugin=%plugin -passes=kernel-tls,verify -S %s | FileCheck %s --implicit-check-not=osv_ktls_self,
+; RUN: opt -load-pass-plugin=%plugin -passes=kernel-tls,verify -S %s | FileCheck %s --implicit-check-not=osv_gate_block,
 ; RUN: opt -load-pass-plugin=%plugin -passes=kernel-tls -S %s | llc -O2 -relocation-model=static | FileCheck %s --check-prefix=ASM
 ; RUN: opt -load-pass-plugin=%plugin -passes=kernel-tls -S %s | llc -O0 -relocation-model=static | FileCheck %s --check-prefix=ASM0
 target triple = "x86_64-unknown-linux-gnu"

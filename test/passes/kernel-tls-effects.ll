@@ -1,5 +1,5 @@
 ; SPDX-License-Identifier: BSD-3-Clause
-; A thread-local address reads no memory, osv_ktls_self does: attributes that were inferred from the former are widened, up
+; A thread-local address reads no memory, osv_gate_block does: attributes that were inferred from the former are widened, up
 ; through the callers, and only there.
 ; REQUIRES: plugin
 ; RUN: opt -load-pass-plugin=%plugin -passes=kernel-tls,verify -S %s | FileCheck %s

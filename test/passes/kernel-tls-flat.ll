@@ -1,5 +1,5 @@
 ; SPDX-License-Identifier: BSD-3-Clause
-; An address that is used as a value is osv_ktls_self + the link-time address; accesses next to it stay direct.
+; An address that is used as a value is osv_gate_block + the link-time address; accesses next to it stay direct.
 ; REQUIRES: plugin
 ; RUN: opt -load-pass-plugin=%plugin -passes=kernel-tls,verify -S %s | FileCheck %s
 ; RUN: opt -load-pass-plugin=%plugin -passes=kernel-tls -S %s | llc -O2 -relocation-model=static | FileCheck %s --check-prefix=ASM
@@ -8,16 +8,16 @@ target triple = "x86_64-unknown-linux-gnu"
 @item = thread_local global [4 x i64] zeroinitializer
 @wide = thread_local global i128 0
 
-; CHECK: @osv_ktls_self = external dso_local global i64
+; CHECK: @osv_gate_block = external dso_local global [{{[0-9]+}} x i8], align 8
 
 ; CHECK-LABEL: define ptr @returned()
-; CHECK-NEXT:    %ktls.self = load i64, ptr addrspace(256) addrspacecast (ptr @osv_ktls_self to ptr addrspace(256)), align 8
+; CHECK-NEXT:    %ktls.self = load i64, ptr addrspace(256) addrspacecast (ptr @osv_gate_block to ptr addrspace(256)), align 8
 ; CHECK-NEXT:    %ktls.sum = add i64 %ktls.self, ptrtoint (ptr @item to i64)
 ; CHECK-NEXT:    %item.addr = inttoptr i64 %ktls.sum to ptr
 ; CHECK-NEXT:    ret ptr %item.addr
 ; ASM-LABEL: returned:
 ; ASM:       movl $item, %eax
-; ASM-NEXT:  addq %gs:osv_ktls_self(%rip), %rax
+; ASM-NEXT:  addq %gs:osv_gate_block(%rip), %rax
 ; ASM-NEXT:  retq
 define ptr @returned() {
   %address = call ptr @llvm.threadlocal.address.p0(ptr @item)

@@ -22,7 +22,7 @@ define i32 @selected(i1 %cond) {
 
 ; The end test compares two addresses that are off by the same base.
 ; CHECK-LABEL: define i64 @loop(
-; CHECK-NOT:     osv_ktls_self
+; CHECK-NOT:     osv_gate_block
 ; CHECK:         %at.gs = phi ptr addrspace(256) [ addrspacecast (ptr @table to ptr addrspace(256)), %entry ], [ %next.gs, %body ]
 ; CHECK:         %value = load i64, ptr addrspace(256) %at.gs
 ; CHECK:         %next.gs = getelementptr inbounds i64, ptr addrspace(256) %at.gs, i64 1

@@ -29,7 +29,7 @@
 #include <cstring>
 
 #ifdef OSV_GS
-extern "C" constinit thread_local uintptr_t osv_ktls_self = 0;
+extern "C" constinit thread_local uint64_t osv_gate_block[12] = {}; // GateBlock: self is the first word
 #endif
 
 namespace {

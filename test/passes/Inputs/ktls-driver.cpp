@@ -2,7 +2,7 @@
 //
 // Runs `work(seed)` of an _exec test in several threads at once and prints what each returned. With OSV_GS each thread
 // first gets a copy of the template and its GS base, as the kernel does for its threads; this file itself is compiled
-// without the passes, so that `osv_ktls_self` is the template's here.
+// without the passes, so that `osv_gate_block` is the template's here.
 #include <asm/prctl.h>
 #include <cstdint>
 #include <cstdio>
@@ -17,14 +17,14 @@ uint64_t work(uint64_t seed);
 
 #ifdef OSV_GS
 extern "C" char ktls_template[], ktls_template_end[];
-extern "C" uintptr_t osv_ktls_self;
+extern "C" uint64_t osv_gate_block[];
 
 static void enterThread() {
   size_t size = ktls_template_end - ktls_template;
   auto *block = static_cast<char *>(aligned_alloc(64, size));
   memcpy(block, ktls_template, size);
   uintptr_t base = reinterpret_cast<uintptr_t>(block) - reinterpret_cast<uintptr_t>(ktls_template);
-  *reinterpret_cast<uintptr_t *>(reinterpret_cast<uintptr_t>(&osv_ktls_self) + base) = base;
+  *reinterpret_cast<uintptr_t *>(reinterpret_cast<uintptr_t>(&osv_gate_block[0]) + base) = base;
   if (syscall(SYS_arch_prctl, ARCH_SET_GS, base) != 0)
     abort();
 }
@@ -46,7 +46,7 @@ int main() {
   for (unsigned i = 0; i < kThreads; ++i)
     printf("thread %u: %016lx\n", i, results[i]);
 #ifdef OSV_GS // the threads' copies changed, the template never did
-  if (osv_ktls_self != 0)
+  if (osv_gate_block[0] != 0)
     puts("template was written");
 #endif
 }
