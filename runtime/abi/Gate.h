@@ -33,6 +33,7 @@ struct GateBlock {
   Thread *thread;       ///< the running thread
   uint64_t kernelFs;    ///< `fs` model: the kernel's FS base for this thread
   uint64_t appFs;       ///< the program's FS base: kept here while another thread runs, and in the `fs` model inside the kernel
+  uint64_t scratch;     ///< one register's room for the slow exit of the system-call gate
   uint32_t cpu;         ///< number of the CPU that runs this thread; stable only while preemption is off
   uint32_t reserved;
   uint64_t stackGuard;  ///< canary for -fstack-protector
@@ -41,7 +42,7 @@ struct GateBlock {
 } // namespace osv
 
 #ifdef OSV_KERNEL
-extern "C" osv::GateBlock osv_gate_block; ///< the template; see the file header
+extern "C" [[gnu::section(".ktls.gate")]] osv::GateBlock osv_gate_block; ///< the template; see the file header
 namespace osv {
 using GsGateBlock = GateBlock __attribute__((address_space(256)));
 inline GsGateBlock &gate() { return *(GsGateBlock *)(uintptr_t)&osv_gate_block; }

@@ -8,6 +8,7 @@
 
 namespace osv {
 struct Thread;
+struct GateBlock;
 }
 namespace osv::arch {
 
@@ -19,6 +20,7 @@ struct ThreadContext {
   uint64_t stackTop = 0;
   void *block = nullptr;    ///< the per-thread block (copy of .ktls; in the fs model the TLS block too)
   void *fpu = nullptr;      ///< XSAVE area, 64-byte aligned
+  uint32_t fpuCpu = ~0u;    ///< the CPU whose registers may still hold this thread's FP state
   bool usesFpu = false;     ///< runs the program (kernel threads have no FP state)
 };
 
@@ -29,6 +31,11 @@ Result<void> createContext(Thread &t, void (*entry)(void *), void *arg, bool use
 Result<void> createProgramContext(Thread &t, const Frame &frame, bool setTls, uint64_t appFs);
 /// Frees what create* allocated. Not from the thread itself.
 void destroyContext(Thread &t);
+
+/// Gives the flow of control that booted this CPU (boot stack, boot block) to `t` and makes it current(). Interrupts off.
+void adoptBootContext(Thread &t);
+/// A thread's gate block, running or not. Its own thread uses gate().
+GateBlock &gateOf(Thread &t);
 
 /// Switches from the running thread `prev` to `next`. Interrupts off, run-queue lock rules are the scheduler's. Returns when somebody switches back.
 void switchContext(Thread &prev, Thread &next);

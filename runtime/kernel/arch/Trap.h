@@ -11,6 +11,8 @@
 namespace osv {
 
 struct Frame {
+  uint64_t fsBase;   ///< `fs` model: the FS base that was loaded when the gate was entered; unused in the `gs` model
+  uint64_t reserved; ///< keeps the frame a multiple of 16 bytes
   uint64_t r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi;
   uint64_t vector;  ///< 0..255; kVectorSyscall for a system call
   uint64_t error;   ///< hardware error code; the system-call number for a system call (orig_rax)

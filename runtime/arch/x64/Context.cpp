@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// A thread's machine context: its kernel stack, its GS block (and, in the `fs` model, its TLS block), its FP area, and the switch between two of them.
+//
+// Who restores what: osv_switch (switch.S) changes stack and GS base; this file does FS and FP before that. In the `gs` model FS holds the program's base as
+// long as any thread of the program ran last; it is read back at the switch (a program may have used wrfsbase itself) and written only when the next
+// thread's differs. In the `fs` model FS holds the kernel's base here, and the program's waits in the gate block.
+//
+// FP state is saved when a thread that runs the program leaves the CPU, and loaded when one comes whose state is not already there. Kernel threads have none.
+#include "kernel/arch/Context.h"
+#include "arch/x64/Cpu.h"
+#include "kernel/lib/Log.h"
+#include "kernel/mm/Heap.h"
+#include "kernel/mm/PageAllocator.h"
+#include "kernel/sched/Thread.h"
+
+/// The template of the gate block; the first thing in .ktls (kernel.ld). Every thread has a copy.
+extern "C" osv::GateBlock osv_gate_block = {};
+
+#ifdef OSV_TLS_GS
+extern "C" constinit thread_local uintptr_t osv_ktls_self = 0;
+#endif
+
+namespace osv::arch {
+namespace {
+
+extern "C" {
+void osv_switch(ThreadContext *prev, const ThreadContext *next);
+void osv_thread_start();
+void osv_program_start();
+[[noreturn]] void osv_enter_program(const Frame *frame);
+#ifdef OSV_TLS_FS
+extern const char osv_tdata_start[], osv_tdata_end[], osv_tbss_size[], osv_tls_align[];
+#endif
+extern char osv_boot_block[];
+}
+
+#ifdef OSV_TLS_FS
+/// x86-64 TLS variant II: [ .tdata | .tbss | self pointer ], FS base at the self pointer.
+size_t tlsSize() { return reinterpret_cast<uint64_t>(osv_tbss_size); }
+#else
+constexpr size_t tlsSize() { return 0; }
+#endif
+size_t ktlsSize() { return static_cast<size_t>(osv_ktls_end - osv_ktls_start); }
+constexpr size_t kTcbSize = 64;
+
+/// Which program FS base and whose FP state each CPU holds; touched with interrupts off by its CPU only.
+struct PerCpu {
+  uint64_t loadedFs = 0; ///< without FSGSBASE: what the MSR holds
+  Thread *fpuOwner = nullptr;
+};
+PerCpu perCpu[kMaxCpus];
+
+GateBlock *gateInBlock(void *block) {
+  return reinterpret_cast<GateBlock *>(static_cast<char *>(block) + (reinterpret_cast<char *>(&osv_gate_block) - osv_ktls_start));
+}
+
+/// Fills the words of a fresh copy of the template at `block` (see Gate.h for GS base).
+void initBlock(Thread &t, char *block) {
+  ThreadContext &c = t.arch;
+  c.block = block;
+  c.gsBase = reinterpret_cast<uint64_t>(block) - reinterpret_cast<uint64_t>(osv_ktls_start);
+  GateBlock &g = *gateInBlock(block);
+  g.self = c.gsBase;
+  g.stackTop = c.stackTop;
+  g.stackBottom = c.stackBottom;
+  g.thread = &t;
+#ifdef OSV_TLS_GS
+  uint64_t linkAddress = reinterpret_cast<uint64_t>(&osv_ktls_self) - gate().self;
+  *reinterpret_cast<uint64_t *>(c.gsBase + linkAddress) = c.gsBase;
+#endif
+}
+
+Result<void> allocate(Thread &t, bool usesFpu) {
+  ThreadContext &c = t.arch;
+  VAddr stack = TRY(allocKernelStack());
+  c.stackBottom = stack.value;
+  c.stackTop = stack.value + kKernelStackSize;
+  size_t tls = roundUp(tlsSize(), 64) + (tlsSize() ? kTcbSize : 0);
+  auto *memory = static_cast<char *>(heapAlloc(tls + roundUp(ktlsSize(), 64), 64));
+  if (!memory) {
+    freeKernelStack(stack);
+    return Errno::NoMem;
+  }
+  char *block = memory + tls;
+  __builtin_memcpy(block, osv_ktls_start, ktlsSize());
+  initBlock(t, block);
+#ifdef OSV_TLS_FS
+  char *tcb = block - kTcbSize;
+  __builtin_memset(memory, 0, tls);
+  __builtin_memcpy(tcb - tlsSize(), osv_tdata_start, static_cast<size_t>(osv_tdata_end - osv_tdata_start));
+  *reinterpret_cast<char **>(tcb) = tcb;
+  gateInBlock(block)->kernelFs = reinterpret_cast<uint64_t>(tcb);
+#endif
+  c.usesFpu = usesFpu;
+  if (usesFpu) {
+    c.fpu = heapAlloc(roundUp(features.fpuSize, 64), 64);
+    if (!c.fpu) {
+      destroyContext(t);
+      return Errno::NoMem;
+    }
+    __builtin_memset(c.fpu, 0, features.fpuSize);
+    const uint16_t fcw = 0x37f;
+    const uint32_t mxcsr = 0x1f80;
+    __builtin_memcpy(c.fpu, &fcw, 2);
+    __builtin_memcpy(static_cast<char *>(c.fpu) + 24, &mxcsr, 4);
+  }
+  return {};
+}
+
+/// Puts what osv_switch pops below `top`: six callee-saved registers and the return address.
+void prepareSwitch(ThreadContext &c, uint64_t top, void (*resume)(), uint64_t r12, uint64_t r13) {
+  auto *slot = reinterpret_cast<uint64_t *>(top);
+  *--slot = reinterpret_cast<uint64_t>(resume);
+  *--slot = 0; // rbp: the end of a backtrace
+  *--slot = 0; // rbx
+  *--slot = r12;
+  *--slot = r13;
+  *--slot = 0;
+  *--slot = 0;
+  c.rsp = reinterpret_cast<uint64_t>(slot);
+}
+
+uint32_t featuresLow() { return static_cast<uint32_t>(features.xcr0); }
+
+} // namespace
+
+uint64_t readFsBase() {
+  if (features.fsgsbase) {
+    uint64_t v;
+    asm volatile("rdfsbase %0" : "=r"(v));
+    return v;
+  }
+  return perCpu[gate().cpu].loadedFs;
+}
+void writeFsBase(uint64_t base) {
+  if (features.fsgsbase) {
+    asm volatile("wrfsbase %0" ::"r"(base) : "memory");
+    return;
+  }
+  writeMsr(kMsrFsBase, base);
+  perCpu[gate().cpu].loadedFs = base;
+}
+
+GateBlock &gateOf(Thread &t) { return *gateInBlock(t.arch.block); }
+
+void adoptBootContext(Thread &t) {
+  t.arch.stackBottom = reinterpret_cast<uint64_t>(osv_boot_stack);
+  t.arch.stackTop = t.arch.stackBottom + BOOT_STACK_SIZE;
+  initBlock(t, osv_boot_block);
+}
+
+Result<void> createContext(Thread &t, void (*entry)(void *), void *arg, bool usesFpu) {
+  TRY(allocate(t, usesFpu));
+  // rsp is 16-byte aligned in osv_thread_start, before its calls.
+  prepareSwitch(t.arch, t.arch.stackTop, osv_thread_start, reinterpret_cast<uint64_t>(entry), reinterpret_cast<uint64_t>(arg));
+  return {};
+}
+
+Result<void> createProgramContext(Thread &t, const Frame &frame, bool setTls, uint64_t newFs) {
+  TRY(allocate(t, true));
+  auto *copy = reinterpret_cast<Frame *>(t.arch.stackTop - sizeof(Frame));
+  *copy = frame;
+  prepareSwitch(t.arch, t.arch.stackTop - sizeof(Frame), osv_program_start, 0, 0);
+  fpuSave(t.arch.fpu);
+  t.arch.appFs = setTls ? newFs : appFs();
+  gateOf(t).appFs = t.arch.appFs;
+  return {};
+}
+
+void destroyContext(Thread &t) {
+  ThreadContext &c = t.arch;
+  {
+    IrqGuard off;
+    for (PerCpu &cpu : perCpu)
+      if (cpu.fpuOwner == &t)
+        cpu.fpuOwner = nullptr;
+  }
+  if (c.block) {
+    char *memory = static_cast<char *>(c.block) - (tlsSize() ? roundUp(tlsSize(), 64) + kTcbSize : 0);
+    heapFree(memory);
+  }
+  if (c.fpu)
+    heapFree(c.fpu);
+  if (c.stackBottom)
+    freeKernelStack(VAddr(c.stackBottom));
+  c = {};
+}
+
+void fpuSave(void *dst) {
+  if (!features.xsave)
+    asm volatile("fxsave64 (%0)" ::"r"(dst) : "memory");
+  else
+    asm volatile("xsave64 (%0)" ::"r"(dst), "a"(featuresLow()), "d"(0) : "memory");
+}
+
+void fpuRestore(const void *src) {
+  if (!features.xsave)
+    asm volatile("fxrstor64 (%0)" ::"r"(src) : "memory");
+  else
+    asm volatile("xrstor64 (%0)" ::"r"(src), "a"(featuresLow()), "d"(0) : "memory");
+}
+
+void switchContext(Thread &prev, Thread &next) {
+  VERIFY(!interruptsEnabled());
+  PerCpu &cpu = perCpu[gate().cpu];
+  if (prev.arch.usesFpu) {
+    if (features.xsaveopt)
+      asm volatile("xsaveopt64 (%0)" ::"r"(prev.arch.fpu), "a"(featuresLow()), "d"(0) : "memory");
+    else
+      fpuSave(prev.arch.fpu);
+    cpu.fpuOwner = &prev;
+    prev.arch.fpuCpu = gate().cpu;
+#ifdef OSV_TLS_GS
+    prev.arch.appFs = readFsBase();
+#endif
+  }
+  if (next.arch.usesFpu) {
+    if (cpu.fpuOwner != &next || next.arch.fpuCpu != gate().cpu)
+      fpuRestore(next.arch.fpu);
+#ifdef OSV_TLS_GS
+    if (next.arch.appFs != readFsBase())
+      writeFsBase(next.arch.appFs);
+#endif
+  }
+  gateOf(next).cpu = gate().cpu;
+#ifdef OSV_TLS_FS
+  writeFsBase(gateOf(next).kernelFs);
+#endif
+  osv_switch(&prev.arch, &next.arch);
+}
+
+void setAppFs(uint64_t base) {
+#ifdef OSV_TLS_GS
+  IrqGuard off;
+  writeFsBase(base);
+#endif
+  current().arch.appFs = base;
+  gate().appFs = base;
+}
+
+uint64_t appFs() {
+#ifdef OSV_TLS_GS
+  IrqGuard off;
+  return readFsBase();
+#else
+  return gate().appFs;
+#endif
+}
+
+void enterProgram(const Frame &frame) { osv_enter_program(&frame); }
+
+} // namespace osv::arch

@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The gates: every way from the program into the kernel and back.
+//
+// Who owns what at a gate
+//   FS     belongs to the program. In the `gs` model nothing here touches it. In the `fs` model the kernel's own thread-local storage is at FS
+//          while kernel C++ runs: ENTER_KERNEL_TLS / LEAVE_KERNEL_TLS.
+//   GS     belongs to the kernel, always, and is per thread (abi/Gate.h): a preemption between two instructions of a gate cannot move it.
+//   rsp    the program's stack is never written: red zones, 2 KiB goroutine stacks and signal stacks stay as they are.
+//   FP     is never touched.
+//   IF     stays on through a system call. Program and kernel share ring 0, so nothing but IST switches stacks in hardware.
+//
+// System call, from a rewritten site (osv_gate_direct) or by SYSCALL (osv_gate_syscall, LSTAR). Kernel stack while a handler runs:
+//     stackTop-8   rax on entry: the number (for restarts)
+//     stackTop-16  rcx on entry: where the program goes on
+//     stackTop-24  its flags
+//     stackTop-32  return address into the gate                          <- rsp in the handler
+// Handlers are `preserve_most` functions, so that the gate saves nothing: rax returns the result, r11 and rcx are clobbered, as Linux does.
+//
+// The way out is restartable instead of running with interrupts off. From osv_gate_tail on it only reads; an interrupt in it, when it is about
+// to return and finds work, restarts it before the flags were popped, or completes it after that (settleGateTail in Traps.cpp). So a
+// signal or reschedule that arrives after the test is never lost, and `cli` is not needed.
+#include "abi/AsmOffsets.h"
+#include "arch/x64/Macros.h"
+
+#ifdef OSV_TLS_FS
+#define ENTER_KERNEL_TLS movq GATE(GATE_KERNEL_FS), %r11; WRITE_FS_BASE_R11
+#define LEAVE_KERNEL_TLS movq GATE(GATE_APP_FS), %r11; WRITE_FS_BASE_R11
+#else
+#define ENTER_KERNEL_TLS
+#define LEAVE_KERNEL_TLS
+#endif
+
+        .text
+        .globl osv_gates_start
+osv_gates_start:
+
+// Not a function: reached by `jmp` from a stub. rax = number, rdi rsi rdx r10 r8 r9 = arguments, rcx = return address, rsp = the program's.
+// Returns by `jmp *%rcx`: rax = result, rcx and r11 clobbered, everything else and the flags as on entry.
+        .globl osv_gate_direct
+        .type osv_gate_direct, @function
+        .balign 32
+osv_gate_direct:
+        .cfi_startproc simple
+        .cfi_def_cfa rsp, 0
+        .cfi_register rip, rcx
+        movq %rsp, GATE(GATE_USER_RSP)
+        movq GATE(GATE_STACK_TOP), %rsp
+        pushq %rax
+        pushq %rcx
+        pushfq
+        cld
+        ENTER_KERNEL_TLS
+        cmpq $SYSCALL_COUNT, %rax
+        jae .Lframe_call
+        movq %r10, %rcx                  # the fourth argument, as C++ wants it
+        callq *osv_syscall_table(,%rax,8)
+        .globl osv_gate_tail, osv_gate_tail_popped, osv_gate_tail_end
+osv_gate_tail:
+        cmpl $0, GATE(GATE_WORK)
+        jne .Lslow_exit
+        LEAVE_KERNEL_TLS
+        popfq
+osv_gate_tail_popped:
+        popq %rcx
+        movq GATE(GATE_USER_RSP), %rsp
+        jmpq *%rcx
+osv_gate_tail_end:
+        .cfi_endproc
+        .size osv_gate_direct, . - osv_gate_direct
+
+// LSTAR. The CPU has put rip into rcx and rflags into r11, cleared DF, TF, AC and NT (SFMASK), and left rsp alone.
+        .globl osv_gate_syscall
+        .type osv_gate_syscall, @function
+        .balign 32
+osv_gate_syscall:
+        .cfi_startproc simple
+        .cfi_def_cfa rsp, 0
+        .cfi_register rip, rcx
+        movq %rsp, GATE(GATE_USER_RSP)
+        movq GATE(GATE_STACK_TOP), %rsp
+        pushq %rax
+        pushq %rcx
+        pushq %r11
+        incq osv_native_syscalls(%rip)   # shown by osv-run -v; approximate on SMP
+        ENTER_KERNEL_TLS
+        cmpq $SYSCALL_COUNT, %rax
+        jae .Lframe_call
+        movq %r10, %rcx
+        callq *osv_syscall_table(,%rax,8)
+        jmp osv_gate_tail
+
+.Lframe_call:
+        callq osv_frame_call
+        ud2
+        .cfi_endproc
+        .size osv_gate_syscall, . - osv_gate_syscall
+
+// What osv_syscall_table holds for calls that need the whole register frame (clone, rt_sigreturn, unknown numbers, everything while tracing).
+// Entered by the gate's `call`; replaces the gate's four words by a Frame at the top of the stack, and does not return to the gate.
+        .globl osv_frame_call
+        .type osv_frame_call, @function
+        .balign 16
+osv_frame_call:
+        .cfi_startproc simple
+        .cfi_def_cfa rsp, 32
+        movq 8(%rsp), %r11               # flags
+        movq 16(%rsp), %rcx              # return address
+        movq 24(%rsp), %rax              # number
+        movq GATE(GATE_STACK_TOP), %rsp
+        .cfi_def_cfa rsp, 0
+        pushq_cfi $SELECTOR_DATA
+        pushq_cfi GATE(GATE_USER_RSP)
+        pushq_cfi %r11
+        pushq_cfi $SELECTOR_CODE
+        pushq_cfi %rcx
+        .cfi_rel_offset rip, 0
+        pushq_cfi %rax
+        pushq_cfi $VECTOR_SYSCALL
+        SAVE_FRAME
+        movq %rsp, %rdi
+        callq osv_syscall_frame
+        jmp osv_frame_exit
+        .cfi_endproc
+
+// The gate found work (signals, reschedule, exit) on its way out: build the frame that the work may look at and change.
+        .balign 16
+.Lslow_exit:
+        .cfi_startproc simple
+        .cfi_def_cfa rsp, 24
+        movq %rax, GATE(GATE_SCRATCH)
+        movq 16(%rsp), %rax
+        movq 8(%rsp), %rcx
+        movq (%rsp), %r11
+        movq GATE(GATE_STACK_TOP), %rsp
+        .cfi_def_cfa rsp, 0
+        pushq_cfi $SELECTOR_DATA
+        pushq_cfi GATE(GATE_USER_RSP)
+        pushq_cfi %r11
+        pushq_cfi $SELECTOR_CODE
+        pushq_cfi %rcx
+        .cfi_rel_offset rip, 0
+        pushq_cfi %rax
+        pushq_cfi $VECTOR_SYSCALL
+        SAVE_FRAME rax=GATE(GATE_SCRATCH)
+
+// Back to the program with every register of the Frame at rsp. Reached by `jmp`.
+        .globl osv_frame_exit
+osv_frame_exit:
+        cli
+        cmpl $0, GATE(GATE_WORK)
+        jne 2f
+1:      LEAVE_KERNEL_TLS
+        RESTORE_FRAME
+        addq $16, %rsp                   # vector, error
+        iretq
+2:      movq %rsp, %rdi
+        callq osv_exit_work              # returns with interrupts off and no work left
+        jmp 1b
+        .cfi_endproc
+        .size osv_frame_call, . - osv_frame_call
+
+// First activation of a thread that starts in the program: its stack holds a Frame (createProgramContext). Interrupts off.
+        .globl osv_program_start
+        .type osv_program_start, @function
+osv_program_start:
+        .cfi_startproc simple
+        .cfi_def_cfa rsp, FRAME_SIZE
+        .cfi_undefined rip
+        callq osv_thread_started
+        jmp osv_frame_exit
+        .cfi_endproc
+
+// [[noreturn]] void osv_enter_program(const Frame *frame /*rdi*/): leaves through the exit above. The kernel stack is empty afterwards.
+        .globl osv_enter_program
+        .type osv_enter_program, @function
+osv_enter_program:
+        cli
+        movq GATE(GATE_STACK_TOP), %rax
+        subq $FRAME_SIZE, %rax
+        movq %rdi, %rsi
+        movq %rax, %rdi
+        movl $FRAME_SIZE/8, %ecx
+        rep movsq
+        movq %rax, %rsp
+        jmp osv_frame_exit
+
+// Interrupts and exceptions. Every vector uses IST1, so the CPU has switched to that stack of this CPU (16-byte aligned) whatever rsp was,
+// with interrupts off, and pushed:  ss rsp rflags cs rip [error]. The frame moves to the thread's kernel stack at once, so that the IST
+// stack is free for the next one: below the interrupted rsp when that lies in the kernel stack (the kernel has no red zone),
+// else at the top. Nothing here reads memory that the program could unmap.
+        .globl osv_interrupt_entry
+        .balign 32
+osv_interrupt_entry:
+        .cfi_startproc simple
+        .cfi_signal_frame
+        .cfi_def_cfa rsp, 56
+        .cfi_offset rip, -40
+        .cfi_offset rsp, -16
+        cld
+        pushq_cfi %rax
+        pushq_cfi %rcx
+        movq 16+40(%rsp), %rax           # the interrupted rsp
+        cmpq GATE(GATE_STACK_TOP), %rax
+        ja 1f
+        cmpq GATE(GATE_STACK_BOTTOM), %rax
+        jbe 1f
+        andq $-16, %rax
+        jmp 2f
+1:      movq GATE(GATE_STACK_TOP), %rax
+2:      movq %rsp, %rcx
+        movq %rax, %rsp
+        .cfi_def_cfa rsp, 0
+        pushq_cfi 64(%rcx)               # ss
+        pushq_cfi 56(%rcx)               # rsp
+        .cfi_rel_offset rsp, 0
+        pushq_cfi 48(%rcx)               # rflags
+        pushq_cfi 40(%rcx)               # cs
+        pushq_cfi 32(%rcx)               # rip
+        .cfi_rel_offset rip, 0
+        pushq_cfi 24(%rcx)               # error
+        pushq_cfi 16(%rcx)               # vector
+        SAVE_FRAME rax=8(%rcx), rcx=(%rcx)
+#ifdef OSV_TLS_FS
+        READ_FS_BASE_R11                 # whose FS is loaded is nobody's guess: it is put back as it was
+        movq %r11, FRAME_FS_BASE(%rsp)
+        ENTER_KERNEL_TLS
+#endif
+        movq %rsp, %rdi
+        callq osv_interrupt              # eax: 0 kernel, its rsp not ours; 1 program; 2 kernel, on this stack. Interrupts off
+#ifdef OSV_TLS_FS
+        cmpl $1, %eax
+        je osv_frame_exit
+        movq FRAME_FS_BASE(%rsp), %r11
+        WRITE_FS_BASE_R11
+#endif
+        cmpl $1, %eax
+        je osv_frame_exit
+        ja 3f
+        RESTORE_FRAME
+        addq $16, %rsp
+        iretq
+3:      // Kernel code on this very stack: no iretq (254 cycles); `popfq; ret` from the two words below its rsp, which are free.
+        movq FRAME_RSP(%rsp), %rdi
+        movq FRAME_RIP(%rsp), %rax
+        movq FRAME_RFLAGS(%rsp), %rcx
+        movq %rax, -8(%rdi)
+        movq %rcx, -16(%rdi)
+        subq $16, %rdi
+        movq %rdi, FRAME_VECTOR(%rsp)
+        RESTORE_FRAME
+        popq %rsp
+        popfq
+        retq
+        .cfi_endproc
+
+// NMI, #DF and #MC: on stacks of their own (IST2..4), which they keep; they may hit anywhere, even between two instructions above.
+        .balign 16
+osv_paranoid_entry:
+        .cfi_startproc simple
+        .cfi_signal_frame
+        .cfi_def_cfa rsp, 56
+        .cfi_offset rip, -40
+        .cfi_offset rsp, -16
+        cld
+        SAVE_FRAME
+#ifdef OSV_TLS_FS
+        READ_FS_BASE_R11
+        movq %r11, FRAME_FS_BASE(%rsp)
+        ENTER_KERNEL_TLS
+#endif
+        movq %rsp, %rdi
+        callq osv_paranoid
+#ifdef OSV_TLS_FS
+        movq FRAME_FS_BASE(%rsp), %r11
+        WRITE_FS_BASE_R11
+#endif
+        RESTORE_FRAME
+        addq $16, %rsp
+        iretq
+        .cfi_endproc
+        .globl osv_gates_end
+osv_gates_end:
+
+// The vectors: 16 bytes each; IDT entry n points to osv_vectors + 16*n.
+        .globl osv_vectors
+        .balign 16
+osv_vectors:
+        .set vector, 0
+        .rept 256
+        .balign 16
+        .if !(vector == 8 || (vector >= 10 && vector <= 14) || vector == 17 || vector == 21 || vector == 29 || vector == 30)
+        pushq $0
+        .endif
+        pushq $vector
+        .if vector == 2 || vector == 8 || vector == 18
+        jmp osv_paranoid_entry
+        .else
+        jmp osv_interrupt_entry
+        .endif
+        .set vector, vector + 1
+        .endr
+
+// CPUs without FSGSBASE: what Cpu.cpp puts in the place of the instruction (Macros.h). They preserve all but the register they deliver to.
+        .globl osv_write_gs_base_rax, osv_write_fs_base_r11, osv_read_fs_base_r11
+osv_write_gs_base_rax:
+        pushq %rcx
+        pushq %rdx
+        movq %rax, %rdx
+        shrq $32, %rdx
+        movl $0xc0000101, %ecx
+        wrmsr
+        popq %rdx
+        popq %rcx
+        retq
+osv_write_fs_base_r11:
+        pushq %rax
+        pushq %rcx
+        pushq %rdx
+        movq %r11, %rax
+        movq %r11, %rdx
+        shrq $32, %rdx
+        movl $0xc0000100, %ecx
+        wrmsr
+        popq %rdx
+        popq %rcx
+        popq %rax
+        retq
+osv_read_fs_base_r11:
+        pushq %rax
+        pushq %rcx
+        pushq %rdx
+        movl $0xc0000100, %ecx
+        rdmsr
+        shlq $32, %rdx
+        leaq (%rdx,%rax), %r11
+        popq %rdx
+        popq %rcx
+        popq %rax
+        retq
+
+        .section .note.GNU-stack, "", @progbits
