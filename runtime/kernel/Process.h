@@ -23,14 +23,19 @@ public:
   struct rlimit64 limits[16] = {};
   Nanos startTime = 0;
 
-  // Threads (sched/): under `threadsLock`.
+  // Threads, ordered by tid: under `threadsLock`, taken with interrupts off.
+  struct TidOf {
+    using type = int32_t;
+    int32_t operator()(const Thread &t) const { return t.tid; }
+  };
   SpinLock threadsLock;
-  boost::intrusive::list<Thread, boost::intrusive::member_hook<Thread, boost::intrusive::list_member_hook<>, &Thread::processHook>,
-                         boost::intrusive::constant_time_size<false>>
+  boost::intrusive::set<Thread, boost::intrusive::member_hook<Thread, boost::intrusive::set_member_hook<>, &Thread::processHook>,
+                        boost::intrusive::key_of_value<TidOf>, boost::intrusive::constant_time_size<false>>
       threads;
   uint32_t threadCount = 0;
   std::atomic<int32_t> nextTid{1};
   Nanos exitedThreadsCpuTime = 0;
+  uint64_t exitedSwitches = 0, exitedPreemptions = 0;
 
   // How it ends.
   std::atomic<bool> exiting{false};
@@ -39,6 +44,17 @@ public:
 
   /// Starts the end of the process (first call wins); every thread leaves at its next way out.
   void beginExit(int status, int signal);
+  /// The thread with this id, unless it has ended.
+  Ref<Thread> findThread(int32_t tid);
+  /// CPU time of all its threads, ended ones too.
+  Nanos cpuTime();
+
+  // Small per-process state of system calls.
+  uint32_t personality = 0;
+  bool noNewPrivs = false;
+  uint8_t dumpable = 1;
+  int32_t parentDeathSignal = 0;
+  std::atomic<uint32_t> membarrierRegistered{0}; ///< MEMBARRIER_CMD_REGISTER_* bits
 };
 
 /// The process of the running thread.
@@ -46,5 +62,11 @@ inline Process &currentProcess() { return *current().process; }
 
 /// Carries out exit_group / a fatal signal for the running thread's process: never returns to the program.
 [[noreturn]] void exitProcess(int status, int signal);
+/// In main.cpp: the process has ended; flushes the console, reports the status and leaves the machine.
+[[noreturn]] void machineExit(int status, int signal);
+/// Ends the running thread of a process (exit): robust futexes, clear_child_tid, then the thread; the last one ends the process.
+[[noreturn]] void exitCurrentThread(int status);
+/// Must the running thread leave instead of going on in the program? True once its process is ending.
+inline bool mustExit() { return current().exiting.load(std::memory_order_relaxed); }
 
 } // namespace osv

@@ -15,6 +15,7 @@
 #include "kernel/lib/Result.h"
 #include "kernel/lib/SpinLock.h"
 #include "kernel/lib/Types.h"
+#include <atomic>
 #include <boost/intrusive/list.hpp>
 
 namespace osv {
@@ -29,7 +30,7 @@ struct WaitEntry : boost::intrusive::list_base_hook<> {
   /// Called under the queue's lock by a wake; null: wake `thread`. (epoll uses it.) Returns true when it counts as one of the `n` woken.
   bool (*notify)(WaitEntry &self, uint32_t events) = nullptr;
   bool queued = false;
-  bool woken = false;
+  std::atomic<bool> woken{false};
 };
 
 class WaitQueue {
@@ -59,8 +60,11 @@ public:
   Result<void> wait(Nanos deadline = kForever, WaitMode mode = WaitMode::Interruptible); ///< no lock
 
 private:
+  Result<void> sleep(Nanos deadline, WaitMode mode);
+
   WaitQueue &queue;
   WaitEntry entry;
+  bool gaveUp = false; ///< the last wait failed: a wake that came since belongs to somebody else
 };
 
 /// A sleeping lock; owner is a thread, not recursive. Not in interrupt context.
@@ -109,6 +113,10 @@ struct WriteGuard {
   ~WriteGuard() { m.unlock(); }
   RwMutex &m;
 };
+
+/// The primitive under all of these: between prepareToBlock and the waiter's own test it has made itself findable; blocks until Thread::wake. Ok when
+/// woken (or spuriously), TimedOut, or RestartSys when a signal is deliverable (Interruptible only; tested before blocking too).
+Result<void> blockUntil(Nanos deadline, WaitMode mode);
 
 /// Sleeps until the deadline. TimedOut never: ok means the time has come; RestartSys when interrupted.
 Result<void> sleepUntil(Nanos deadline, WaitMode mode = WaitMode::Interruptible);

@@ -1,0 +1,475 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The scheduler's core: choosing, switching, blocking, waking. Order within a queue is RunQueue.h; which CPU,
+// Balance.cpp.
+//
+// States. A thread is Running (it is `running` of its CPU), Runnable (in its CPU's queue, or for a moment in nobody's
+// hands while it moves between CPUs), Blocked, or Dead. `state` changes only under the lock of the run queue that
+// `Thread::cpu` names.
+//
+// No lost wake-ups. prepareToBlock clears `wakePending`; the thread then makes sure it can be found, tests its
+// condition, and calls block, which takes the run-queue lock, and goes to sleep only when `wakePending` is still clear.
+// wake sets `wakePending` *before* it takes that same lock. So either block sees the flag, or wake comes later and sees
+// Blocked.
+//
+// A switch keeps the run-queue lock: the thread that leaves takes it, the thread that arrives releases it
+// (finishSwitch, or osv_thread_started for one that has never run). Whoever holds the lock and sees a thread Blocked or
+// Runnable therefore knows that its registers are saved and its stack is at rest. A waker on another CPU cannot start a
+// thread that is still leaving; nobody spins on an "on CPU" flag.
+//
+// A thread that must not be touched by the one that leaves (dead, or bound for another CPU by its affinity) is put in
+// `leaving`, and the one that arrives sees to it, on its own stack.
+//
+// The clock is read once for each switch. The timer is armed for the end of a slice only when another thread waits for
+// the CPU, and not re-armed when the deadline moves later: it fires once too early then, and asks again. So two threads
+// that wake each other never touch the hardware timer, and a CPU with one thread has no ticks.
+#include "kernel/Process.h"
+#include "kernel/mm/Heap.h"
+#include "kernel/sched/SchedulerState.h"
+#include "kernel/signal/Signal.h"
+#include <linux/sched.h>
+
+namespace osv {
+namespace sched {
+
+alignas(Cpu) std::byte cpuStorage[kMaxCpus * sizeof(Cpu)];
+std::atomic<uint64_t> onlineMask{0};
+std::atomic<uint64_t> idleMask{0};
+Nanos slice = 4'000'000;
+
+namespace {
+
+alignas(Thread) std::byte bootIdleStorage[sizeof(Thread)]; // CPU 0 needs one before there is a heap
+
+/// How far behind the running thread a woken one must be to take the CPU from it.
+uint64_t wakeGranularity() { return static_cast<uint64_t>(slice) / 4; }
+/// How much of its sleep a woken thread may keep as credit.
+uint64_t sleepCredit() { return static_cast<uint64_t>(slice) / 2; }
+
+/// See to it that the timer fires when the slice ends. This CPU's, locked, with a thread in the queue.
+void armSlice(Cpu &c) {
+  if (c.running->run.realTime() && !c.running->run.roundRobin)
+    return; // SCHED_FIFO has no slices
+  Nanos deadline = c.sliceStart + slice;
+  if (deadline < c.timerPromise) {
+    c.timerPromise = deadline;
+    timerDeadlineMoved(deadline);
+  }
+}
+
+void askForReschedule() {
+  if (!(gate().work & kWorkReschedule))
+    setOwnWork(kWorkReschedule);
+}
+
+/// The arriving thread's half of a switch: releases what the leaving one locked, and sees to `leaving`.
+void finishSwitch() {
+  Cpu &c = thisCpu();
+  Thread *left = c.leaving;
+  c.leaving = nullptr;
+  c.lock.unlockRaw();
+  if (left) [[unlikely]] {
+    if (left->state.load(std::memory_order_relaxed) == ThreadState::Dead)
+      buryThread(*left);
+    else
+      placeThread(*left);
+  }
+}
+
+} // namespace
+
+void account(Cpu &c, Nanos now) {
+  Thread &t = *c.running;
+  Nanos ran = now - t.runStart;
+  if (ran <= 0) // TSCs of two CPUs may differ by a little
+    return;
+  t.cpuTime += ran;
+  t.runStart = now;
+  if (!t.idle)
+    c.queue.charge(t.run, static_cast<uint64_t>(ran));
+}
+
+void reschedule(Cpu &c, Why why) {
+  Thread &prev = *c.running;
+  if (gate().work & kWorkReschedule)
+    clearOwnWork(kWorkReschedule);
+  c.kicked = false;
+  Nanos now = arch::now();
+  account(c, now);
+  switch (why) {
+  case Why::Preempt:
+  case Why::Yield:
+    if (prev.idle)
+      break;
+    if (!(prev.affinity & bitOf(c.number))) [[unlikely]] {
+      prev.state.store(ThreadState::Runnable, std::memory_order_relaxed);
+      c.queue.makeRelative(prev.run);
+      c.leaving = &prev;
+      c.load.fetch_sub(1, std::memory_order_relaxed);
+      break;
+    }
+    if (c.queue.empty()) {
+      c.sliceStart = now;
+      c.lock.unlockRaw();
+      return;
+    }
+    if (why == Why::Yield || (c.sliceOver && prev.run.roundRobin))
+      c.queue.placeLast(prev.run);
+    prev.state.store(ThreadState::Runnable, std::memory_order_relaxed);
+    c.queue.insert(prev.run);
+    break;
+  case Why::Exit:
+    prev.state.store(ThreadState::Dead, std::memory_order_relaxed);
+    c.leaving = &prev;
+    c.load.fetch_sub(1, std::memory_order_relaxed);
+    break;
+  case Why::Block:
+    prev.state.store(ThreadState::Blocked, std::memory_order_relaxed);
+    prev.switches++;
+    c.load.store(c.load.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+    break;
+  }
+  c.sliceOver = false;
+  c.sliceStart = now;
+  Thread *next = c.idle;
+  if (SchedEntity *e = c.queue.first()) {
+    c.queue.remove(*e);
+    next = &threadOf(*e);
+    next->state.store(ThreadState::Running, std::memory_order_relaxed);
+  }
+  next->runStart = now;
+  c.running = next;
+  if (!c.queue.empty())
+    armSlice(c);
+  if (next == &prev) {
+    c.lock.unlockRaw();
+    return;
+  }
+  prev.preemptions += why == Why::Preempt;
+  if (next->idle)
+    idleMask.fetch_or(bitOf(c.number), std::memory_order_relaxed);
+  else if (prev.idle)
+    idleMask.fetch_and(~bitOf(c.number), std::memory_order_relaxed);
+  arch::gateOf(*next).cpu = c.number;
+  arch::switchContext(prev, *next);
+  finishSwitch();
+}
+
+void enqueue(Cpu &c, Thread &t) {
+  bool first = c.queue.empty();
+  c.queue.insert(t.run);
+  c.load.store(c.load.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  bool preempt = true;
+  if (!c.running->idle) {
+    Nanos now = arch::now();
+    account(c, now);
+    preempt = RunQueue::preempts(t.run, c.running->run, wakeGranularity());
+    if (first && !preempt)
+      c.sliceStart = now; // it had the CPU to itself: the slice begins with the competition
+  }
+  if (&c == &thisCpu()) {
+    if (preempt)
+      askForReschedule();
+    else if (first)
+      armSlice(c);
+  } else if ((preempt || first) && !c.kicked) {
+    c.kicked = true; // `first`: that CPU must arm its own timer, which its reschedule does
+    arch::sendRescheduleIpi(c.number);
+  }
+}
+
+void placeThread(Thread &t) {
+  Cpu &c = cpuAt(chooseCpu(t, t.cpu.load(std::memory_order_relaxed)));
+  t.cpu.store(c.number, std::memory_order_relaxed);
+  c.lock.lockRaw();
+  c.queue.makeAbsolute(t.run);
+  enqueue(c, t);
+  c.lock.unlockRaw();
+}
+
+} // namespace sched
+
+using namespace sched;
+
+// ---- Boot
+
+void setSchedulerHz(unsigned hz) {
+  if (hz >= 1 && hz <= 100'000)
+    slice = 1'000'000'000 / static_cast<Nanos>(hz);
+}
+
+Nanos schedulerSlice() { return slice; }
+
+namespace {
+void adoptCpu(unsigned number) {
+  Thread *idle = number == 0 ? new (bootIdleStorage) Thread : new (std::nothrow) Thread;
+  if (!idle)
+    panic("no memory for the idle thread of CPU {}", number);
+  Thread &t = *idle;
+  Cpu &c = *new (&cpuAt(number)) Cpu;
+  t.name[0] = 'i', t.name[1] = 'd', t.name[2] = 'l', t.name[3] = 'e';
+  t.idle = true;
+  t.cpu = number;
+  t.affinity = bitOf(number);
+  t.state = ThreadState::Running;
+  c.number = number;
+  c.idle = c.running = &t;
+  arch::adoptBootContext(t);
+  gate().cpu = number;
+  gate().preemptCount = 1; // the idle thread is never preempted: it looks at its queue after every interrupt
+  c.sliceStart = t.runStart = arch::now();
+  onlineMask.fetch_or(bitOf(number), std::memory_order_release);
+}
+} // namespace
+
+void initScheduler() { adoptCpu(0); }
+
+void enterSchedulerOnCpu(unsigned cpu) {
+  VERIFY(cpu < kMaxCpus);
+  adoptCpu(cpu);
+  runIdle();
+}
+
+void runIdle() {
+  for (;;) {
+    arch::enableInterrupts();
+    reapDeadThreads();
+    arch::disableInterrupts();
+    Cpu &c = thisCpu();
+    idleMask.fetch_or(bitOf(c.number), std::memory_order_seq_cst);
+    if (c.queue.empty() && !stealThread(c))
+      arch::waitForInterrupt();
+    if (!c.queue.empty())
+      scheduleFromInterrupt();
+    else if (gate().work & kWorkReschedule) { // kicked for a thread that another CPU has taken meanwhile
+      c.lock.lockRaw();
+      reschedule(c, Why::Preempt);
+    }
+  }
+}
+
+// ---- Switching
+
+void osv_thread_started() { finishSwitch(); }
+
+void osv_thread_returned() { exitThread(); }
+
+void scheduleFromInterrupt() {
+  Cpu &c = thisCpu();
+  c.lock.lockRaw();
+  reschedule(c, Why::Preempt);
+}
+
+void preemptFromInterrupt() { scheduleFromInterrupt(); }
+
+void preemptNow() {
+  IrqGuard g;
+  scheduleFromInterrupt();
+}
+
+void yield() {
+  IrqGuard g;
+  Cpu &c = thisCpu();
+  c.lock.lockRaw();
+  reschedule(c, Why::Yield);
+}
+
+void prepareToBlock() { current().wakePending.store(false, std::memory_order_seq_cst); }
+
+void cancelBlock() {}
+
+void block() {
+  VERIFY(gate().preemptCount == 0);
+  IrqGuard g;
+  Cpu &c = thisCpu();
+  c.lock.lockRaw();
+  if (current().wakePending.load(std::memory_order_relaxed)) {
+    c.lock.unlockRaw();
+    return;
+  }
+  reschedule(c, Why::Block);
+}
+
+void exitThread() {
+  reapDeadThreads();
+  VERIFY(gate().preemptCount == 0);
+  arch::disableInterrupts();
+  Cpu &c = thisCpu();
+  c.lock.lockRaw();
+  reschedule(c, Why::Exit);
+  __builtin_unreachable();
+}
+
+bool Thread::wake() {
+  {
+    IrqGuard g;
+    wakePending.store(true, std::memory_order_relaxed); // ordered before `state` is read by the lock
+    Cpu &c = lockCpuOf(*this);
+    if (state.load(std::memory_order_relaxed) != ThreadState::Blocked) {
+      c.lock.unlockRaw();
+      return false;
+    }
+    state.store(ThreadState::Runnable, std::memory_order_relaxed);
+    unsigned target = chooseCpu(*this, c.number);
+    c.queue.placeAfterSleep(run, sleepCredit());
+    if (target == c.number) [[likely]] {
+      enqueue(c, *this);
+      c.lock.unlockRaw();
+    } else {
+      c.queue.makeRelative(run);
+      c.lock.unlockRaw();
+      placeThread(*this);
+    }
+  }
+  if ((gate().work & kWorkReschedule) && gate().preemptCount == 0 && arch::interruptsEnabled()) [[unlikely]]
+    preemptNow();
+  return true;
+}
+
+void startThread(Thread &t) {
+  IrqGuard g;
+  VERIFY(t.state.load(std::memory_order_relaxed) == ThreadState::New);
+  t.state.store(ThreadState::Runnable, std::memory_order_relaxed);
+  t.cpu.store(gate().cpu, std::memory_order_relaxed);
+  t.run.vruntime = 0; // relative: a new thread starts at the floor, as old as its creator's queue
+  placeThread(t);
+}
+
+// ---- Timer
+
+Nanos sliceDeadline() {
+  Cpu &c = thisCpu();
+  bool none =
+      !c.running || c.running->idle || c.queue.empty() || (c.running->run.realTime() && !c.running->run.roundRobin);
+  return c.timerPromise = none ? kForever : c.sliceStart + slice;
+}
+
+void sliceExpired() {
+  Cpu &c = thisCpu();
+  if (!c.running || c.queue.empty())
+    return;
+  c.sliceOver = true;
+  c.sliceStart = arch::now(); // the next deadline is a slice away even if preemption is off for long
+  askForReschedule();
+  pushThread(c);
+}
+
+// ---- Work on the way out
+
+void notifyWork(Thread &t, uint32_t bits) {
+  __atomic_fetch_or(&arch::gateOf(t).work, bits, __ATOMIC_SEQ_CST);
+  if (&t == &current())
+    return;
+  if (!t.wake() && t.state.load(std::memory_order_seq_cst) == ThreadState::Running)
+    arch::sendRescheduleIpi(t.cpu.load(std::memory_order_relaxed));
+}
+
+void exitToProgramWork(Frame &frame) {
+  for (;;) {
+    uint32_t work = gate().work;
+    if (work & kWorkReschedule) {
+      scheduleFromInterrupt();
+    } else if (work & kWorkSignal) {
+      arch::enableInterrupts();
+      if (mustExit())
+        exitCurrentThread(0);
+      deliverSignals(frame);
+      arch::disableInterrupts();
+    } else {
+      return;
+    }
+  }
+}
+
+// ---- Accounting and policy
+
+Nanos threadCpuTime(const Thread &t) {
+  IrqGuard g;
+  Cpu &c = lockCpuOf(t);
+  Nanos sum = t.cpuTime;
+  if (c.running == &t) {
+    Nanos since = arch::now() - t.runStart;
+    sum += since > 0 ? since : 0;
+  }
+  c.lock.unlockRaw();
+  return sum;
+}
+
+Nanos cpuIdleTime(unsigned cpu) { return threadCpuTime(*cpuAt(cpu).idle); }
+
+unsigned runnableThreads() {
+  unsigned n = 0;
+  for (uint64_t m = onlineMask.load(std::memory_order_relaxed); m; m &= m - 1)
+    n += cpuAt(__builtin_ctzll(m)).load.load(std::memory_order_relaxed);
+  return n;
+}
+
+void setSchedulingPolicy(Thread &t, int policy, int rtPriority, int nice) {
+  IrqGuard g;
+  Cpu &c = lockCpuOf(t);
+  bool queued = t.run.is_linked();
+  if (queued)
+    c.queue.remove(t.run);
+  else if (c.running == &t)
+    account(c, arch::now());
+  bool wasRealTime = t.run.realTime();
+  t.policy = static_cast<uint8_t>(policy);
+  t.nice = static_cast<int8_t>(nice);
+  t.rtPriority = static_cast<uint8_t>(rtPriority);
+  t.run.rtPriority = t.rtPriority;
+  t.run.roundRobin = policy == SCHED_RR;
+  t.run.weight = policy == SCHED_IDLE ? kIdlePolicyWeight : weightOfNice(nice);
+  if (t.run.realTime())
+    c.queue.placeLast(t.run);
+  else if (wasRealTime)
+    t.run.vruntime = c.queue.floor();
+  if (queued) {
+    c.queue.insert(t.run);
+    if (RunQueue::preempts(t.run, c.running->run, 0) || c.running->idle) {
+      if (&c == &thisCpu())
+        askForReschedule();
+      else
+        arch::sendRescheduleIpi(c.number);
+    }
+  } else if (c.running == &t && !c.queue.empty()) {
+    if (&c == &thisCpu())
+      askForReschedule();
+    else
+      arch::sendRescheduleIpi(c.number);
+  }
+  c.lock.unlockRaw();
+}
+
+void setAffinity(Thread &t, uint64_t mask) {
+  IrqGuard g;
+  for (;;) {
+    Cpu &c = lockCpuOf(t);
+    bool queued = t.run.is_linked();
+    if (t.state.load(std::memory_order_relaxed) == ThreadState::Runnable && !queued) { // between two CPUs for a moment
+      c.lock.unlockRaw();
+      arch::pause();
+      continue;
+    }
+    t.affinity = mask;
+    bool allowed = mask & bitOf(c.number);
+    if (queued && !allowed) {
+      c.queue.remove(t.run);
+      c.load.fetch_sub(1, std::memory_order_relaxed);
+      c.queue.makeRelative(t.run);
+      c.lock.unlockRaw();
+      placeThread(t);
+      return;
+    }
+    if (c.running == &t && !allowed) {
+      if (&c == &thisCpu()) {
+        reschedule(c, Why::Preempt); // releases the lock; finishSwitch of the next thread moves us
+        return;
+      }
+      arch::sendRescheduleIpi(c.number);
+    }
+    c.lock.unlockRaw();
+    return;
+  }
+}
+
+} // namespace osv

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Wait queues and the sleeping locks built on them. Lock order: a queue's lock, then a run-queue lock (by
+// Thread::wake); notify callbacks run under the queue's lock and may take further queues' locks (an epoll inside an
+// epoll: no cycles, checked there).
+//
+// A wake-up is never lost to a waiter that is giving up: `wake` marks an entry and counts it; a waiter that finds the
+// mark reports "woken", even when its deadline has passed too, and one that reported a failure before the mark came
+// passes the wake-up on when it leaves.
+#include "kernel/sched/WaitQueue.h"
+#include "kernel/lib/Log.h"
+#include "kernel/sched/Scheduler.h"
+#include "kernel/sched/Thread.h"
+#include "kernel/signal/Signal.h"
+#include "kernel/time/Time.h"
+
+namespace osv {
+
+// ---- WaitQueue
+
+unsigned WaitQueue::wake(unsigned n, uint32_t events) {
+  if (entries.empty()) // a waiter that comes now tests its condition after it has queued; both sides have a locked
+                       // instruction between
+    return 0;
+  unsigned count = 0;
+  IrqSpinGuard g(lock);
+  for (auto it = entries.begin(); it != entries.end() && count < n;) {
+    WaitEntry &e = *it++; // a callback may remove its own entry
+    if (e.notify) {
+      count += e.notify(e, events);
+    } else if (!e.woken.load(std::memory_order_relaxed)) {
+      e.woken.store(true, std::memory_order_release);
+      e.thread->wake();
+      count++;
+    }
+  }
+  return count;
+}
+
+void WaitQueue::add(WaitEntry &e) {
+  IrqSpinGuard g(lock);
+  VERIFY(!e.queued);
+  e.queued = true;
+  entries.push_back(e);
+}
+
+void WaitQueue::remove(WaitEntry &e) {
+  IrqSpinGuard g(lock);
+  if (!e.queued)
+    return;
+  e.queued = false;
+  entries.erase(entries.iterator_to(e));
+}
+
+// ---- Blocking with a deadline and signals
+
+namespace {
+struct WakeTimer : Timer {
+  Thread *thread;
+  std::atomic<bool> fired{false};
+};
+void wakeTimerFired(Timer &t) {
+  auto &w = static_cast<WakeTimer &>(t);
+  w.fired.store(true, std::memory_order_release);
+  w.thread->wake();
+}
+/// The work bit is the cheap test; it is set whenever signalPending could be true.
+bool interrupted(WaitMode mode) {
+  return mode == WaitMode::Interruptible && (gate().work & kWorkSignal) && signalPending(current());
+}
+} // namespace
+
+Result<void> blockUntil(Nanos deadline, WaitMode mode) {
+  if (interrupted(mode))
+    return Errno::RestartSys;
+  if (deadline == kForever) {
+    block();
+    if (interrupted(mode))
+      return Errno::RestartSys;
+    return {};
+  }
+  WakeTimer timer;
+  timer.thread = &current();
+  timer.fn = wakeTimerFired;
+  armTimer(timer, deadline);
+  block();
+  cancelTimer(timer); // even when it fired: the callback may still be returning on another CPU
+  if (timer.fired.load(std::memory_order_acquire))
+    return Errno::TimedOut;
+  if (interrupted(mode))
+    return Errno::RestartSys;
+  return {};
+}
+
+Result<void> sleepUntil(Nanos deadline, WaitMode mode) {
+  for (;;) {
+    prepareToBlock();
+    if (monotonicNow() >= deadline)
+      return {};
+    Result<void> r = blockUntil(deadline, mode);
+    if (!r.ok() && r.error() != Errno::TimedOut)
+      return r;
+  }
+}
+
+// ---- Waiter
+
+Waiter::Waiter(WaitQueue &q) : queue(q) {
+  entry.thread = &current();
+  queue.add(entry);
+}
+
+Waiter::~Waiter() {
+  queue.remove(entry);
+  if (gaveUp && entry.woken.load(std::memory_order_acquire))
+    queue.wakeOne();
+}
+
+/// Between prepareToBlock and the next test of the condition.
+Result<void> Waiter::sleep(Nanos deadline, WaitMode mode) {
+  gaveUp = false;
+  Result<void> r;
+  if (!entry.woken.load(std::memory_order_acquire))
+    r = blockUntil(deadline, mode);
+  if (entry.woken.exchange(false, std::memory_order_acq_rel))
+    return {};
+  gaveUp = !r.ok();
+  return r;
+}
+
+Result<void> Waiter::wait(SpinLock &held, Nanos deadline, WaitMode mode) {
+  prepareToBlock();
+  held.unlockRaw();
+  preemptEnable();
+  Result<void> r = sleep(deadline, mode);
+  preemptDisable();
+  held.lockRaw();
+  return r;
+}
+
+Result<void> Waiter::wait(Mutex &held, Nanos deadline, WaitMode mode) {
+  prepareToBlock();
+  held.unlock(); // may wake and be preempted, never blocks
+  Result<void> r = sleep(deadline, mode);
+  // Taking the mutex may block, and so clear a wake-up meant for us: `woken` keeps it for the next wait.
+  held.lock();
+  return r;
+}
+
+Result<void> Waiter::wait(Nanos deadline, WaitMode mode) {
+  prepareToBlock();
+  return sleep(deadline, mode);
+}
+
+// ---- Mutex
+
+void Mutex::lock() {
+  Thread *me = &current();
+  Thread *none = nullptr;
+  if (owner.compare_exchange_strong(none, me, std::memory_order_acquire)) [[likely]]
+    return;
+  VERIFY(none != me);
+  Waiter w(waiters);
+  for (;;) {
+    none = nullptr;
+    if (owner.compare_exchange_strong(none, me, std::memory_order_acquire))
+      return;
+    (void)w.wait(kForever, WaitMode::Uninterruptible);
+  }
+}
+
+bool Mutex::tryLock() {
+  Thread *none = nullptr;
+  return owner.compare_exchange_strong(none, &current(), std::memory_order_acquire);
+}
+
+void Mutex::unlock() {
+  VERIFY(heldByMe());
+  owner.exchange(nullptr, std::memory_order_seq_cst); // locked: a waiter that queued before it is seen by wakeOne
+  waiters.wakeOne();
+}
+
+bool Mutex::heldByMe() const { return owner.load(std::memory_order_relaxed) == &current(); }
+
+// ---- RwMutex
+
+void RwMutex::lockShared() {
+  SpinGuard g(spin);
+  if (state >= 0 && writersWaiting == 0) [[likely]] {
+    state++;
+    return;
+  }
+  Waiter w(readers);
+  while (state < 0 || writersWaiting != 0)
+    (void)w.wait(spin, kForever, WaitMode::Uninterruptible);
+  state++;
+}
+
+void RwMutex::unlockShared() {
+  SpinGuard g(spin);
+  VERIFY(state > 0);
+  if (--state == 0 && writersWaiting != 0)
+    writers.wakeOne();
+}
+
+void RwMutex::lock() {
+  SpinGuard g(spin);
+  if (state == 0) [[likely]] {
+    state = -1;
+    return;
+  }
+  writersWaiting++;
+  Waiter w(writers);
+  while (state != 0)
+    (void)w.wait(spin, kForever, WaitMode::Uninterruptible);
+  writersWaiting--;
+  state = -1;
+}
+
+void RwMutex::unlock() {
+  SpinGuard g(spin);
+  VERIFY(state == -1);
+  state = 0;
+  if (writersWaiting != 0)
+    writers.wakeOne();
+  else
+    readers.wakeAll();
+}
+
+} // namespace osv
