@@ -21,8 +21,27 @@ struct Options {
   std::vector<std::string> env;  ///< --env K=V, in order, later K wins
   std::vector<std::string> args; ///< after --
   std::string libDir;            ///< where runtime-*.a and kernel.ld are
+  bool debugInfo = false;        ///< -g: keep the runtime's DWARF in the image
   bool check = false;            ///< inspect only
   bool verbose = false;
+};
+
+/// A field of edited or added code whose value depends on where the linker puts things. ELF's meaning: the field
+/// becomes S + addend, minus the address of the field itself for Pc32. `jmp rel32` to S has its field at the opcode + 1
+/// and addend -4.
+struct Fixup {
+  enum Kind : uint8_t { Pc32, Abs64 };
+  enum Base : uint8_t {
+    Stubs,   ///< S = start of the linked StubCode::bytes + value
+    Program, ///< S = value, a RunAddr
+    Runtime, ///< S = the runtime's global symbol
+  };
+  uint32_t offset; ///< of the field in `bytes`
+  Kind kind;
+  Base base;
+  uint64_t value;
+  int64_t addend;
+  std::string symbol;
 };
 
 /// Bytes that replace the program's own at `addr` (all inside one segment's file part). Recorded by patch/ and by the
@@ -30,21 +49,27 @@ struct Options {
 struct Edit {
   VAddr addr;
   llvm::SmallVector<uint8_t, 16> bytes;
+  std::vector<Fixup> fixups;
 };
 
 /// Where everything goes; made by link/Layout. All page-aligned.
 struct ImageLayout {
-  /// One PT_LOAD of the image: file-backed pages of the program, at [start, start+size) from physical `paddr`.
+  /// One PT_LOAD of the image: the pages of a program segment that come from the file, [start, start + size), which the
+  /// monitor puts at physical `paddr`. Page 0 of a piece may begin before its segment: the rest of the page is what
+  /// Linux would show.
   struct Piece {
-    RunAddr start;
-    uint64_t size;
-    uint64_t paddr;
     size_t segment; ///< index in elf::Image::segments
+    RunAddr start;
+    uint64_t size; ///< may be 0: a segment of zeros only
+    uint64_t paddr;
+    RunAddr dataStart, dataEnd,
+        end;        ///< the segment itself (file part, memory), without what a later segment maps over it
+    uint32_t flags; ///< abi::SegmentFlags
+    RunRange range() const { return {start, start + size}; }
   };
-  std::vector<Piece> pieces; ///< by address; a segment without file bytes has none
-  RunAddr kernelBase;
+  std::vector<Piece> pieces; ///< by address; pages are disjoint
+  RunRange kernel;           ///< reserved for the kernel; the linked one must fit
   uint64_t kernelPhys = 0;
-  uint64_t kernelSize = 0; ///< reserved at kernelBase; the linked kernel must fit
   RunAddr brkStart, brkLimit;
   uint64_t imageStart = 0, imageEnd = 0; ///< physical
 };
@@ -52,7 +77,8 @@ struct ImageLayout {
 /// Code that patch/ adds to the image, linked next to the kernel's text (within rel32 of the program's).
 struct StubCode {
   llvm::SmallVector<uint8_t, 0> bytes;
-  std::vector<abi::StubMap> map; ///< `stub` relative to the start of `bytes` until linked
+  std::vector<Fixup> fixups;
+  std::vector<abi::StubMap> map; ///< `stub` is relative to the start of `bytes`; `site` and `original` are RunAddr
 };
 
 struct Context {

@@ -287,6 +287,12 @@ Expected<Image> parseImage(std::unique_ptr<MemoryBuffer> buffer, StringRef name,
                                         tableSize <= segment.filesz - (offset - segment.offset))
       image.headersAddr = segment.vaddr + (offset - segment.offset);
 
+  if (image.execStack)
+    diag.report(Finding(DiagId::ExecStack, "asks for an executable stack, which is not granted"));
+  for (const Segment &segment : image.segments)
+    if (segment.isExec() && segment.isWrite())
+      diag.report(Finding(DiagId::WritableCode, segment.vaddr,
+                          "the segment at " + hex(segment.vaddr) + " is both writable and executable"));
   readSections(image, header.e_shoff, header.e_shnum, header.e_shentsize, header.e_shstrndx, diag);
   readSymbols(image, diag);
   return image;

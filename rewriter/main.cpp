@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// osv-rewrite: options, then the list of stages. A stage reads what the earlier ones left in the Context and returns an
+// Error when the run cannot go on; findings about the input are collected in Diag. Only this file prints or decides on
+// the exit status.
+#include "rewriter/Context.h"
+#include "rewriter/Options.h"
+#include "rewriter/elf/Reader.h"
+#include "rewriter/link/BootImage.h"
+#include "rewriter/link/Layout.h"
+#include "rewriter/link/Relocations.h"
+#include "rewriter/link/RootFs.h"
+#include "rewriter/link/RuntimeLink.h"
+#include "llvm/Config/llvm-config.h"
+#include "llvm/Support/raw_ostream.h"
+
+using namespace llvm;
+using namespace osv;
+
+enum ExitStatus { kDone = 0, kRefused = 1, kUsage = 2, kInternal = 3 };
+
+static Error makeImage(Context &ctx) {
+  // Relocations that a dynamic loader would apply become edits of the program's bytes.
+  link::applyRelocations(ctx);
+  if (Error error = link::packRootFs(ctx))
+    return error;
+
+  // The kernel's size must be known before its place: the archive gives an upper bound.
+  Expected<uint64_t> size = link::runtimeSize(ctx);
+  if (!size)
+    return size.takeError();
+  if (Error error = link::layOut(ctx, *size + link::kernelDataSize(ctx)))
+    return error;
+
+  // Every address is fixed from here on, except those inside the kernel.
+  if (ctx.opts.verbose)
+    link::printLayout(ctx, errs());
+  return link::linkImage(ctx);
+}
+
+static Error run(Context &ctx, StringRef input) {
+  // Map and validate: everything later trusts the parsed image.
+  Expected<elf::Image> image = elf::readImage(input, ctx.diag);
+  if (!image)
+    return image.takeError();
+  ctx.image = std::move(*image);
+
+  // All that is wrong with the program has been found: refuse it before anything is written.
+  if (ctx.opts.check || ctx.diag.hasErrors())
+    return Error::success();
+  return makeImage(ctx);
+}
+
+/// One input from start to end.
+static ExitStatus process(const CommandLine &line, StringRef input) {
+  Context ctx;
+  ctx.opts = line.opts;
+  ctx.diag.setName(input);
+  ctx.diag.setErrorLimit(line.errorLimit);
+  for (const std::string &flag : line.warningFlags)
+    cantFail(ctx.diag.applyFlag(flag));
+
+  Error internal = handleErrors(run(ctx, input), [&](FindingError &e) { ctx.diag.report(std::move(e.finding)); });
+  ctx.diag.flush(errs());
+  if (internal) {
+    errs() << input << ": internal error: " << toString(std::move(internal)) << '\n';
+    return kInternal;
+  }
+  return ctx.diag.hasErrors() ? kRefused : kDone;
+}
+
+int main(int argc, char **argv) {
+  errs().enable_colors(wantColours(errs()));
+  Expected<CommandLine> line = parseCommandLine(argc, argv);
+  if (!line) {
+    errs() << "osv-rewrite: error: " << toString(line.takeError()) << "\nosv-rewrite: note: see 'osv-rewrite --help'\n";
+    return kUsage;
+  }
+  if (line->help) {
+    printHelp(outs());
+    return kDone;
+  }
+  if (line->version) {
+    outs() << "osv-rewrite " OSV_VERSION " (LLVM " LLVM_VERSION_STRING ")\n";
+    return kDone;
+  }
+  int status = kDone;
+  for (const std::string &input : line->inputs)
+    status = std::max<int>(status, process(*line, input));
+  return status;
+}
