@@ -27,6 +27,7 @@
 #include "kernel/mm/Heap.h"
 #include "kernel/sched/SchedulerState.h"
 #include "kernel/signal/Signal.h"
+#include "kernel/time/Time.h"
 #include <linux/sched.h>
 
 namespace osv {
@@ -50,11 +51,8 @@ uint64_t sleepCredit() { return static_cast<uint64_t>(slice) / 2; }
 void armSlice(Cpu &c) {
   if (c.running->run.realTime() && !c.running->run.roundRobin)
     return; // SCHED_FIFO has no slices
-  Nanos deadline = c.sliceStart + slice;
-  if (deadline < c.timerPromise) {
-    c.timerPromise = deadline;
-    timerDeadlineMoved(deadline);
-  }
+  if (c.sliceStart + slice < c.timerPromise)
+    sliceDeadlineChanged(); // asks sliceDeadline(), which makes the new promise
 }
 
 void askForReschedule() {

@@ -46,12 +46,11 @@ extern "C" [[noreturn]] void osv_thread_returned();
 // ---- The timer (time/Timer.cpp owns the hardware's one deadline; interrupts off for all of these).
 
 /// When the running thread's slice on this CPU ends; kForever when no other thread wants the CPU. It may move later without notice
-/// (the timer then fires early and asks again); when it comes into being or moves earlier, the scheduler calls time's `timerDeadlineMoved`.
+/// (the timer then fires early and asks again); when it comes into being or moves earlier, the scheduler calls Time.h's sliceDeadlineChanged with the
+/// run queue locked.
 Nanos sliceDeadline();
 /// The slice deadline has passed: asks for a reschedule and balances the CPUs.
 void sliceExpired();
-/// In time/Timer.cpp: arms this CPU's timer when `deadline` is earlier than what it is armed for.
-void timerDeadlineMoved(Nanos deadline);
 
 // ---- Work for a thread on its way out to the program.
 
