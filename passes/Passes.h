@@ -14,4 +14,11 @@ public:
   static bool isRequired() { return true; }
 };
 
+/// GateCheck.cpp: rejects code that may run before the TLS switch and touches what is not in place yet (both models).
+class GateCheckPass : public llvm::PassInfoMixin<GateCheckPass> {
+public:
+  llvm::PreservedAnalyses run(llvm::Module &module, llvm::ModuleAnalysisManager &analyses);
+  static bool isRequired() { return true; }
+};
+
 } // namespace osv

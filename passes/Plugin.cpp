@@ -26,6 +26,9 @@ cl::opt<Model> tlsModel("osv-tls", cl::desc("TLS model of the runtime: which pas
                                    clEnumValN(Model::Fs, "fs", "thread_local at FS, switched by the gates")));
 
 void addOptimizerEarly(ModulePassManager &passes, OptimizationLevel level) {
+  if (tlsModel == Model::None)
+    return;
+  passes.addPass(osv::GateCheckPass()); // before KernelTls: thread_local variables are still to be seen
   if (tlsModel != Model::Gs)
     return;
   passes.addPass(osv::KernelTlsPass());
@@ -36,6 +39,8 @@ void addOptimizerEarly(ModulePassManager &passes, OptimizationLevel level) {
 bool parseModulePass(StringRef name, ModulePassManager &passes, ArrayRef<PassBuilder::PipelineElement>) {
   if (name == "kernel-tls")
     passes.addPass(osv::KernelTlsPass());
+  else if (name == "gate-check")
+    passes.addPass(osv::GateCheckPass());
   else
     return false;
   return true;
