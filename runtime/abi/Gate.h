@@ -48,4 +48,10 @@ using GsGateBlock = GateBlock __attribute__((address_space(256)));
 inline GsGateBlock &gate() { return *(GsGateBlock *)(uintptr_t)&osv_gate_block; }
 inline Thread &current() { return *gate().thread; }
 } // namespace osv
+#elif defined(OSV_HOST_TEST)
+namespace osv { // kernel sources compiled into unit tests: an ordinary block per host thread
+inline thread_local GateBlock hostGateBlock{};
+inline GateBlock &gate() { return hostGateBlock; }
+inline Thread &current() { return *gate().thread; }
+} // namespace osv
 #endif

@@ -20,6 +20,12 @@ void retainPage(PAddr p);
 void releasePage(PAddr p);
 uint32_t pageRefs(PAddr p);
 
+/// Turns one allocated block of 2^order pages into that many single ones, each with a count of 1 (a large mapping is cut).
+void splitPages(PAddr p, unsigned order);
+/// Takes pages of the image, which are not the allocator's, into its books with a count of 1, so that they can be shared and
+/// released like any other; one that is known already is retained. [start, end) page aligned. ENOMEM: nothing changed.
+Result<void> adoptPages(PAddr start, PAddr end);
+
 struct MemoryStats {
   uint64_t totalPages, freePages;
 };
@@ -27,7 +33,9 @@ MemoryStats memoryStats();
 
 /// A kernel stack with an unmapped guard page below; returns its lowest usable address. ENOMEM.
 inline constexpr size_t kKernelStackSize = 16 * 1024;
+/// Interrupts on: may have to flush the TLBs.
 Result<VAddr> allocKernelStack();
+/// Any context.
 void freeKernelStack(VAddr bottom);
 
 } // namespace osv

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The buddy allocator of physical pages, and the per-page descriptors behind retainPage and releasePage.
+//
+// Each range of memory starts with its own table of descriptors, four bytes a page. A descriptor is only meaningful for
+// the first page of a block: whether the block is free, its order, and how often it is referenced. Descriptors are
+// written when a block comes into being (a range is added, a block is split), never read before, and so need no
+// initialisation: adding 64 GiB touches a few pages.
+//
+// Free blocks of one order form a list through the free pages themselves (the direct map reaches them). One lock guards
+// lists and descriptors except for the reference counts of allocated pages, which are atomic.
+#include "kernel/mm/PageAllocator.h"
+#include "kernel/arch/Mmu.h"
+#include "kernel/lib/Log.h"
+#include "kernel/lib/SpinLock.h"
+#include "kernel/mm/Heap.h"
+#include <algorithm>
+#include <atomic>
+#include <bit>
+#include <cstring>
+
+namespace osv {
+namespace {
+
+constexpr unsigned kMaxOrder = 18; // 1 GiB: a large machine is a handful of blocks at boot
+constexpr unsigned kMaxRanges = 64;
+
+/// A page's descriptor: bit 31 free, bits 24..28 order of the block, bits 0..23 references.
+using Descriptor = std::atomic<uint32_t>;
+constexpr uint32_t kFree = 1u << 31;
+constexpr uint32_t kRefs = (1u << 24) - 1;
+constexpr uint32_t descriptorFor(unsigned order, uint32_t rest) { return order << 24 | rest; }
+
+struct Range {
+  uint64_t first, end; ///< page numbers
+  Descriptor *pages;   ///< of `first`
+};
+
+struct FreeBlock {
+  FreeBlock *next, *prev;
+};
+
+SpinLock lock;
+Range ranges[kMaxRanges]; // largest first
+unsigned rangeCount;
+FreeBlock *freeLists[kMaxOrder + 1];
+uint32_t nonEmpty; ///< bit per order
+uint64_t totalPages, freePageCount;
+
+Range *rangeOf(uint64_t page) {
+  for (unsigned i = 0; i < rangeCount; i++)
+    if (page - ranges[i].first < ranges[i].end - ranges[i].first)
+      return &ranges[i];
+  return nullptr;
+}
+
+Descriptor &descriptorOf(uint64_t page) {
+  Range *r = rangeOf(page);
+  VERIFY(r != nullptr);
+  return r->pages[page - r->first];
+}
+
+FreeBlock *blockAt(uint64_t page) { return static_cast<FreeBlock *>(arch::directMap(PAddr(page << kPageShift))); }
+uint64_t pageOf(const FreeBlock *b) { return arch::directMapPhys(b).value >> kPageShift; }
+
+void pushFree(uint64_t page, unsigned order, Descriptor &d) {
+  FreeBlock *b = blockAt(page);
+  b->prev = nullptr;
+  b->next = freeLists[order];
+  if (b->next)
+    b->next->prev = b;
+  freeLists[order] = b;
+  nonEmpty |= 1u << order;
+  d.store(descriptorFor(order, kFree), std::memory_order_relaxed);
+}
+
+void removeFree(FreeBlock *b, unsigned order) {
+  if (b->next)
+    b->next->prev = b->prev;
+  if (b->prev)
+    b->prev->next = b->next;
+  else if (!(freeLists[order] = b->next))
+    nonEmpty &= ~(1u << order);
+}
+
+/// Puts a block back and merges it with its buddies. `lock` held.
+void freeBlock(uint64_t page, unsigned order) {
+  Range *r = rangeOf(page);
+  VERIFY(r != nullptr);
+  freePageCount += uint64_t{1} << order;
+  for (; order < kMaxOrder; order++) {
+    uint64_t buddy = page ^ (uint64_t{1} << order);
+    if (buddy < r->first || buddy + (uint64_t{1} << order) > r->end)
+      break;
+    if (r->pages[buddy - r->first].load(std::memory_order_relaxed) != descriptorFor(order, kFree))
+      break;
+    removeFree(blockAt(buddy), order);
+    page = std::min(page, buddy);
+  }
+  pushFree(page, order, r->pages[page - r->first]);
+}
+
+/// Enters [first, end) with its descriptor table. Interrupts off or boot. `lock` held.
+bool insertRange(Range range) {
+  if (rangeCount == kMaxRanges)
+    return false;
+  unsigned i = rangeCount++;
+  for (; i > 0 && ranges[i - 1].end - ranges[i - 1].first < range.end - range.first; i--)
+    ranges[i] = ranges[i - 1];
+  ranges[i] = range;
+  return true;
+}
+
+} // namespace
+
+void addMemory(PAddr start, PAddr end) {
+  uint64_t first = start.pageUp().value >> kPageShift, last = end.pageDown().value >> kPageShift;
+  if (first == 0)
+    first = 1; // a null PAddr stays invalid
+  if (first >= last)
+    return;
+  uint64_t tablePages = roundUp((last - first) * sizeof(Descriptor), kPageSize) >> kPageShift;
+  if (last - first <= tablePages)
+    return;
+  IrqSpinGuard g(lock);
+  auto *table = static_cast<Descriptor *>(arch::directMap(PAddr(first << kPageShift)));
+  first += tablePages;
+  if (!insertRange({first, last, table}))
+    return log(LogLevel::Warn, "memory: more than {} ranges; [{}, {}) is not used", kMaxRanges, start, end);
+  totalPages += last - first;
+  while (first < last) {
+    unsigned order = std::min<unsigned>({kMaxOrder, static_cast<unsigned>(std::countr_zero(first)),
+                                         static_cast<unsigned>(std::bit_width(last - first)) - 1});
+    pushFree(first, order, table[first - rangeOf(first)->first]);
+    freePageCount += uint64_t{1} << order;
+    first += uint64_t{1} << order;
+  }
+}
+
+Result<PAddr> allocPages(unsigned order, Zero zero) {
+  uint64_t page;
+  {
+    IrqSpinGuard g(lock);
+    uint32_t candidates = order <= kMaxOrder ? nonEmpty >> order << order : 0;
+    if (!candidates)
+      return Errno::NoMem;
+    unsigned have = std::countr_zero(candidates);
+    FreeBlock *b = freeLists[have];
+    removeFree(b, have);
+    page = pageOf(b);
+    Range *r = rangeOf(page);
+    while (have > order) {
+      have--;
+      uint64_t upper = page + (uint64_t{1} << have);
+      pushFree(upper, have, r->pages[upper - r->first]);
+    }
+    r->pages[page - r->first].store(descriptorFor(order, 1), std::memory_order_relaxed);
+    freePageCount -= uint64_t{1} << order;
+  }
+  PAddr p(page << kPageShift);
+  if (zero == Zero::Yes)
+    memset(arch::directMap(p), 0, kPageSize << order);
+  return p;
+}
+
+void freePages(PAddr p, unsigned order) {
+  IrqSpinGuard g(lock);
+  VERIFY(descriptorOf(p.value >> kPageShift).load(std::memory_order_relaxed) == descriptorFor(order, 1));
+  freeBlock(p.value >> kPageShift, order);
+}
+
+void retainPage(PAddr p) { descriptorOf(p.value >> kPageShift).fetch_add(1, std::memory_order_relaxed); }
+
+void releasePage(PAddr p) {
+  Descriptor &d = descriptorOf(p.value >> kPageShift);
+  uint32_t old = d.fetch_sub(1, std::memory_order_acq_rel);
+  VERIFY((old & kRefs) != 0 && !(old & kFree));
+  if ((old & kRefs) != 1)
+    return;
+  IrqSpinGuard g(lock);
+  freeBlock(p.value >> kPageShift, old >> 24);
+}
+
+uint32_t pageRefs(PAddr p) {
+  Range *r = rangeOf(p.value >> kPageShift);
+  if (!r)
+    return 0;
+  uint32_t d = r->pages[(p.value >> kPageShift) - r->first].load(std::memory_order_acquire);
+  return d & kFree ? 0 : d & kRefs;
+}
+
+void splitPages(PAddr p, unsigned order) {
+  Range *r = rangeOf(p.value >> kPageShift);
+  VERIFY(r != nullptr);
+  Descriptor *d = &r->pages[(p.value >> kPageShift) - r->first];
+  VERIFY(d->load(std::memory_order_relaxed) == descriptorFor(order, 1));
+  for (uint64_t i = 0; i < uint64_t{1} << order; i++)
+    d[i].store(descriptorFor(0, 1), std::memory_order_relaxed);
+}
+
+Result<void> adoptPages(PAddr start, PAddr end) {
+  uint64_t page = start.value >> kPageShift, last = end.value >> kPageShift;
+  while (page < last) {
+    if (rangeOf(page)) { // the page that two segments share
+      retainPage(PAddr(page << kPageShift));
+      page++;
+      continue;
+    }
+    uint64_t stop = page;
+    while (stop < last && !rangeOf(stop))
+      stop++;
+    auto *table = static_cast<Descriptor *>(heapAlloc((stop - page) * sizeof(Descriptor)));
+    if (!table)
+      return Errno::NoMem;
+    for (uint64_t i = 0; i < stop - page; i++)
+      new (&table[i]) Descriptor(descriptorFor(0, 1));
+    IrqSpinGuard g(lock);
+    VERIFY(insertRange({page, stop, table}));
+    totalPages += stop - page;
+    page = stop;
+  }
+  return {};
+}
+
+MemoryStats memoryStats() {
+  IrqSpinGuard g(lock);
+  return {totalPages, freePageCount};
+}
+
+} // namespace osv
