@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Registers the passes: their names for `opt -passes=`, and their places in clang's pipeline for the TLS model that
-// `-mllvm -osv-tls=gs|fs` names. clang loads pass plugins after it has read -mllvm, so the file must be loaded as a
+// `-mllvm=-osv-tls=gs|fs` names. clang loads pass plugins after it has read -mllvm, so the file must be loaded as a
 // clang plugin too: the whole command line is in CMakeLists.txt, `osv_runtime_passes`.
 //
 // KernelTls runs at the end of function simplification, once inlining and SROA have turned references and `this`
