@@ -10,7 +10,8 @@ set(OSV_LIT /usr/lib/llvm-19/build/utils/lit/lit.py CACHE FILEPATH "the lit test
 
 # Flags for host code: warnings are errors, LLVM's no-RTTI ABI, LLVM's headers as system headers.
 function(osv_host_target target)
-  target_include_directories(${target} SYSTEM PRIVATE ${LLVM_INCLUDE_DIRS} ${LLD_INCLUDE_DIRS})
+  # After the standard library's directories: libc++abi-19-dev puts a <cxxabi.h> among LLVM's headers.
+  target_compile_options(${target} PRIVATE "SHELL:-idirafter ${LLVM_INCLUDE_DIRS}")
   target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR} ${PROJECT_SOURCE_DIR}/runtime)
   target_compile_definitions(${target} PRIVATE ${LLVM_DEFINITIONS})
   target_compile_options(${target} PRIVATE -Wall -Wextra -Werror -Wno-unused-parameter -fno-rtti -fno-exceptions)

@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The event loop. One thread, one poll; nothing in it blocks, so output flows while the guest does not read its input,
+// input and signals flow while nobody reads our output, and memory stays bounded: we stop reading from one side while
+// the other does not take what we have (the UART then stops the guest).
+//
+// How a run ends:
+//   - the Exit frame: write out what is queued, kill QEMU at once, take the status from the frame;
+//   - end of QEMU without that frame (triple fault, QEMU's own error): show QEMU's messages and the log, status 71;
+//   - a first SIGINT, SIGTERM, SIGQUIT or SIGHUP is handed to the program, which may catch it; a second one kills the
+//   machine;
+//   - the time limit: kill, show the log, status 124.
+#include "Session.h"
+#include "Backtrace.h"
+#include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/Endian.h"
+#include "llvm/Support/raw_ostream.h"
+#include <cerrno>
+#include <cmath>
+#include <csignal>
+#include <cstring>
+#include <poll.h>
+#include <sys/signalfd.h>
+#include <sys/timerfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+using namespace llvm;
+namespace osv::run {
+using abi::FrameType;
+
+namespace {
+constexpr size_t kReadSize = 256 << 10;
+constexpr size_t kMaxQueued = 1 << 20;  ///< output that waits for our reader before we stop reading the guest
+constexpr size_t kMaxToGuest = 8 << 10; ///< input that waits for the guest before we stop reading standard input
+constexpr size_t kMaxLog = 1 << 20;     ///< the oldest half is dropped beyond this
+constexpr size_t kMaxNoise = 64 << 10;
+
+constexpr int kHandledSignals[] = {SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGWINCH, SIGTSTP, SIGUSR1, SIGUSR2, SIGALRM};
+
+void appendBounded(std::string &to, StringRef bytes, size_t limit) {
+  to.append(bytes.data(), bytes.size());
+  if (to.size() > limit)
+    to.erase(0, to.size() - limit / 2);
+}
+
+bool endsProgram(int number) { return number == SIGINT || number == SIGTERM || number == SIGQUIT || number == SIGHUP; }
+} // namespace
+
+Session::Session(Machine &machine, const SessionOptions &options) : machine(machine), options(options) {
+  sigset_t set;
+  sigemptyset(&set);
+  for (int number : kHandledSignals)
+    sigaddset(&set, number);
+  sigprocmask(SIG_BLOCK, &set, nullptr);
+  signalFd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+  signal(SIGPIPE, SIG_IGN);
+  if (options.timeout > 0) {
+    timerFd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    double whole;
+    itimerspec limit = {};
+    limit.it_value.tv_nsec = long(std::modf(options.timeout, &whole) * 1e9);
+    limit.it_value.tv_sec = time_t(whole);
+    if (limit.it_value.tv_sec == 0 && limit.it_value.tv_nsec == 0)
+      limit.it_value.tv_nsec = 1;
+    timerfd_settime(timerFd, 0, &limit, nullptr);
+  }
+}
+
+Session::~Session() {
+  close(signalFd);
+  if (timerFd >= 0)
+    close(timerFd);
+}
+
+void Session::onNoise(StringRef bytes) {
+  if (options.verbose)
+    output.add(2, bytes);
+  else
+    appendBounded(noise, bytes, kMaxNoise);
+}
+
+void Session::onFrame(FrameType type, StringRef payload) {
+  if (end != End::Running)
+    return; // nothing counts after the Exit frame
+  switch (type) {
+  case FrameType::Stdout:
+    output.add(1, payload);
+    break;
+  case FrameType::Stderr:
+    output.add(2, payload);
+    break;
+  case FrameType::Log:
+    if (options.verbose)
+      output.add(2, payload);
+    else
+      appendBounded(log, payload, kMaxLog);
+    break;
+  case FrameType::Backtrace:
+    backtrace += payload;
+    break;
+  case FrameType::Exit:
+    if (payload.size() == sizeof(abi::ExitFrame)) {
+      exit = abi::ExitFrame{uint8_t(payload[0]), uint8_t(payload[1])};
+      end = End::Told;
+    } else {
+      end = End::Broken;
+    }
+    break;
+  default:
+    break;
+  }
+}
+
+void Session::readGuest() {
+  static char buffer[kReadSize];
+  ssize_t n = read(machine.fromGuest, buffer, sizeof buffer);
+  if (n < 0 && (errno == EAGAIN || errno == EINTR))
+    return;
+  if (n <= 0) {
+    end = End::Died;
+    return;
+  }
+  bool understood = parser.feed(
+      StringRef(buffer, n), [this](FrameType type, StringRef payload) { onFrame(type, payload); },
+      [this](StringRef bytes) { onNoise(bytes); });
+  if (!understood && end == End::Running)
+    end = End::Broken;
+}
+
+void Session::readStdin() {
+  char buffer[abi::kMuxMaxPayload];
+  ssize_t n = read(0, buffer, sizeof buffer);
+  if (n < 0 && (errno == EAGAIN || errno == EINTR))
+    return;
+  if (n > 0) {
+    appendFrame(toGuest, FrameType::Stdin, StringRef(buffer, n));
+    return;
+  }
+  stdinOpen = false; // an error (EIO of a lost terminal, EISDIR) ends the input as well
+  appendFrame(toGuest, FrameType::StdinEof, StringRef());
+}
+
+void Session::writeGuest() {
+  while (sent < toGuest.size()) {
+    ssize_t n = write(machine.toGuest, toGuest.data() + sent, toGuest.size() - sent);
+    if (n < 0 && errno == EINTR)
+      continue;
+    if (n < 0 && errno != EAGAIN) {
+      stdinOpen = false; // QEMU is ending: readGuest sees how
+      sent = toGuest.size();
+    }
+    if (n < 0)
+      break;
+    sent += n;
+  }
+  if (sent == toGuest.size()) {
+    toGuest.clear();
+    sent = 0;
+  }
+}
+
+void Session::readMessages() {
+  char buffer[4096];
+  ssize_t n = read(machine.messages, buffer, sizeof buffer);
+  if (n < 0 && (errno == EAGAIN || errno == EINTR))
+    return;
+  if (n <= 0) {
+    close(machine.messages);
+    machine.messages = -1;
+    return;
+  }
+  if (options.verbose)
+    output.add(2, StringRef(buffer, n));
+  else
+    appendBounded(messages, StringRef(buffer, n), kMaxNoise);
+}
+
+void Session::sendWindowSize() {
+  if (std::optional<WindowSize> size = windowSize()) {
+    char payload[4];
+    support::endian::write16le(payload, size->rows);
+    support::endian::write16le(payload + 2, size->columns);
+    appendFrame(toGuest, FrameType::WindowSize, StringRef(payload, sizeof payload));
+  }
+}
+
+/// Ctrl-Z: the machine stops with us and goes on with us.
+void Session::stopAndContinue() {
+  terminal.leave();
+  machine.signal(SIGSTOP);
+  raise(SIGSTOP);
+  machine.signal(SIGCONT);
+  terminal.enter();
+}
+
+void Session::handleSignal(int number) {
+  if (number == SIGTSTP)
+    return stopAndContinue();
+  if (number == SIGWINCH) {
+    if (parser.sawMagic())
+      sendWindowSize();
+    return;
+  }
+  // Before the kernel listens nobody can be told; a second request means that the program did not obey the first.
+  if (endsProgram(number) && (!parser.sawMagic() || endRequests++ != 0)) {
+    endSignal = number;
+    end = End::Killed;
+    return;
+  }
+  if (parser.sawMagic()) {
+    char payload = char(number);
+    appendFrame(toGuest, FrameType::Signal, StringRef(&payload, 1));
+  }
+}
+
+void Session::readSignals() {
+  signalfd_siginfo info;
+  while (read(signalFd, &info, sizeof info) == sizeof info)
+    handleSignal(int(info.ssi_signo));
+}
+
+void Session::step() {
+  enum { kSignals, kTimer, kGuestIn, kGuestOut, kMessages, kStdin, kSink, kCount };
+  pollfd fds[kCount];
+  for (pollfd &fd : fds)
+    fd = {-1, 0, 0};
+  fds[kSignals] = {signalFd, POLLIN, 0};
+  fds[kTimer] = {timerFd, POLLIN, 0};
+  if (output.size() < kMaxQueued)
+    fds[kGuestOut] = {machine.fromGuest, POLLIN, 0};
+  if (sent < toGuest.size())
+    fds[kGuestIn] = {machine.toGuest, POLLOUT, 0};
+  fds[kMessages] = {machine.messages, POLLIN, 0};
+  if (stdinOpen && parser.sawMagic() && toGuest.size() - sent < kMaxToGuest)
+    fds[kStdin] = {0, POLLIN, 0};
+  fds[kSink] = {output.pollFd(), POLLOUT, 0};
+
+  if (poll(fds, kCount, -1) < 0)
+    return; // EINTR
+  if (fds[kSignals].revents)
+    readSignals();
+  if (fds[kTimer].revents && end == End::Running)
+    end = End::TimedOut;
+  if (fds[kSink].revents)
+    output.flush();
+  if (fds[kMessages].revents)
+    readMessages();
+  if (fds[kGuestOut].revents && end == End::Running)
+    readGuest();
+  if (fds[kStdin].revents)
+    readStdin();
+  if (sent < toGuest.size())
+    writeGuest();
+  if (output.takeBrokenPipe()) {
+    // Nobody reads the program's output any more: natively its next write raises SIGPIPE.
+    char payload = SIGPIPE;
+    appendFrame(toGuest, FrameType::Signal, StringRef(&payload, 1));
+  }
+}
+
+/// Writes out what is queued. A reader that never reads can be interrupted by a signal or the time limit.
+void Session::drain() {
+  while (!output.empty()) {
+    pollfd fds[] = {{output.pollFd(), POLLOUT, 0}, {signalFd, POLLIN, 0}, {timerFd, POLLIN, 0}};
+    if (poll(fds, 3, -1) < 0)
+      continue;
+    if (fds[0].revents)
+      output.flush();
+    else if (fds[2].revents)
+      return;
+    signalfd_siginfo info;
+    while (read(signalFd, &info, sizeof info) == sizeof info)
+      if (endsProgram(int(info.ssi_signo)))
+        return;
+  }
+}
+
+/// Shows all that may explain an abnormal end: QEMU's messages, what the firmware printed, the kernel's log, the
+/// backtrace.
+void Session::report(const std::string &what) {
+  raw_ostream &out = errs();
+  auto show = [&](StringRef title, StringRef text) {
+    if (text.trim().empty())
+      return;
+    out << "osv-run: " << title << ":\n" << text;
+    if (!text.ends_with("\n"))
+      out << '\n';
+  };
+  while (machine.messages >= 0) // QEMU is dead: this ends at once
+    readMessages();
+  output.flush();
+  show("QEMU says", messages);
+  if (!parser.sawMagic())
+    show("the machine printed before the kernel started", noise);
+  show("the kernel's log", log);
+  if (!backtrace.empty()) {
+    out << "osv-run: backtrace:\n";
+    printBacktrace(out, options.image, backtrace);
+  }
+  out << "osv-run: error: " << what << '\n';
+}
+
+int Session::finish() {
+  machine.kill();
+  int waited = machine.wait();
+  drain();
+  terminal.leave();
+  switch (end) {
+  case End::Told:
+    if (exit->kind == abi::kExited) {
+      if (!output.lost().empty() && exit->value == 0) {
+        errs() << "osv-run: error: cannot write to " << output.lost() << '\n';
+        return kOutputStatus;
+      }
+      return exit->value;
+    }
+    if (exit->kind == abi::kSignalled)
+      return 128 + exit->value;
+    report("the kernel panicked");
+    return kPanicStatus;
+  case End::Died:
+    if (WIFEXITED(waited) && WEXITSTATUS(waited) != 0)
+      report("QEMU failed with status " + utostr(WEXITSTATUS(waited)));
+    else if (WIFSIGNALED(waited) && WTERMSIG(waited) != SIGKILL)
+      report(std::string("QEMU died: ") + strsignal(WTERMSIG(waited)));
+    else
+      report("the machine stopped without telling an exit status (triple fault, reset or power-off)");
+    return kMachineStatus;
+  case End::Broken:
+    report("the guest's output broke the console protocol");
+    return kMachineStatus;
+  case End::TimedOut:
+    report("time limit of " + std::to_string(options.timeout).substr(0, 6) + " seconds reached" +
+           (parser.sawMagic() ? "" : " before the kernel started its console"));
+    return kTimeoutStatus;
+  case End::Killed:
+    errs() << "osv-run: killed the machine\n";
+    return 128 + endSignal;
+  case End::Running:
+    break;
+  }
+  return kMachineStatus;
+}
+
+int Session::run() {
+  while (end == End::Running)
+    step();
+  return finish();
+}
+
+} // namespace osv::run
