@@ -57,7 +57,7 @@ void exitCurrentThread(int status) {
   if (!p.exiting.load(std::memory_order_acquire) && t.clearChildTid) {
     // A bad address is the program's affair.
     if (UserPtr<int32_t>(t.clearChildTid).write(0).ok())
-      (void)futexWakeAt(VAddr(t.clearChildTid), 1);
+      (void)futexWake(VAddr(t.clearChildTid), FutexScope::Shared, 1);
   }
   bool last;
   {

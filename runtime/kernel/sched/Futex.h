@@ -38,12 +38,8 @@ Result<unsigned> futexWaitVector(std::span<const FutexVectorItem> items, Nanos d
 /// Priority inheritance futexes. EDEADLK, EPERM, ESRCH, EAGAIN, EINVAL, ETIMEDOUT as futex(2) has them.
 Result<void> futexLockPi(VAddr word, FutexScope scope, Nanos deadline, bool tryOnly);
 Result<void> futexUnlockPi(VAddr word, FutexScope scope);
-/// FUTEX_WAIT_REQUEUE_PI: waits at `word` to be moved to the lock `lock` by FUTEX_CMP_REQUEUE_PI, and returns owning it.
-Result<void> futexWaitRequeuePi(VAddr word, VAddr lock, FutexScope scope, uint32_t expected, uint32_t bits, Nanos deadline);
-Result<unsigned> futexRequeuePi(VAddr word, VAddr lock, FutexScope scope, unsigned moved, uint32_t expected);
-
-/// Wakes waiters at a word, private and shared ones: what the kernel does at thread exit.
-Result<unsigned> futexWakeAt(VAddr word, unsigned n);
+/// At boot, before any of these.
+void initFutexes();
 /// The thread ends: marks the locks on its robust list and those it owns by priority inheritance as owner-died. May fault and sleep.
 void futexThreadExit(Thread &t);
 

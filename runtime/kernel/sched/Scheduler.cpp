@@ -25,6 +25,7 @@
 // that wake each other never touch the hardware timer, and a CPU with one thread has no ticks.
 #include "kernel/Process.h"
 #include "kernel/mm/Heap.h"
+#include "kernel/sched/Futex.h"
 #include "kernel/sched/SchedulerState.h"
 #include "kernel/signal/Signal.h"
 #include "kernel/time/Time.h"
@@ -220,7 +221,10 @@ void adoptCpu(unsigned number) {
 }
 } // namespace
 
-void initScheduler() { adoptCpu(0); }
+void initScheduler() {
+  adoptCpu(0);
+  initFutexes();
+}
 
 void enterSchedulerOnCpu(unsigned cpu) {
   VERIFY(cpu < kMaxCpus);
@@ -402,40 +406,46 @@ unsigned runnableThreads() {
   return n;
 }
 
-void setSchedulingPolicy(Thread &t, int policy, int rtPriority, int nice) {
+namespace {
+/// Changes `t`'s place in the order by `change`, wherever it is, and makes its CPU look again.
+template <typename Fn> void reorder(Thread &t, Fn change) {
   IrqGuard g;
   Cpu &c = lockCpuOf(t);
-  bool queued = t.run.is_linked();
+  bool queued = t.run.is_linked(), running = c.running == &t;
   if (queued)
     c.queue.remove(t.run);
-  else if (c.running == &t)
+  else if (running)
     account(c, arch::now());
   bool wasRealTime = t.run.realTime();
-  t.policy = static_cast<uint8_t>(policy);
-  t.nice = static_cast<int8_t>(nice);
-  t.rtPriority = static_cast<uint8_t>(rtPriority);
-  t.run.rtPriority = t.rtPriority;
-  t.run.roundRobin = policy == SCHED_RR;
-  t.run.weight = policy == SCHED_IDLE ? kIdlePolicyWeight : weightOfNice(nice);
+  change();
   if (t.run.realTime())
     c.queue.placeLast(t.run);
   else if (wasRealTime)
     t.run.vruntime = c.queue.floor();
-  if (queued) {
+  if (queued)
     c.queue.insert(t.run);
-    if (RunQueue::preempts(t.run, c.running->run, 0) || c.running->idle) {
-      if (&c == &thisCpu())
-        askForReschedule();
-      else
-        arch::sendRescheduleIpi(c.number);
-    }
-  } else if (c.running == &t && !c.queue.empty()) {
-    if (&c == &thisCpu())
-      askForReschedule();
-    else
-      arch::sendRescheduleIpi(c.number);
-  }
+  bool look = queued ? c.running->idle || RunQueue::preempts(t.run, c.running->run, 0) : running && !c.queue.empty();
+  if (look && &c == &thisCpu())
+    askForReschedule();
+  else if (look)
+    arch::sendRescheduleIpi(c.number);
   c.lock.unlockRaw();
+}
+} // namespace
+
+void setSchedulingPolicy(Thread &t, int policy, int rtPriority, int nice) {
+  reorder(t, [&] {
+    t.policy = static_cast<uint8_t>(policy);
+    t.nice = static_cast<int8_t>(nice);
+    t.rtPriority = static_cast<uint8_t>(rtPriority);
+    t.run.rtPriority = t.rtPriority;
+    t.run.roundRobin = policy == SCHED_RR;
+    t.run.weight = policy == SCHED_IDLE ? kIdlePolicyWeight : weightOfNice(nice);
+  });
+}
+
+void boostPriority(Thread &t, uint8_t rtPriority) {
+  reorder(t, [&] { t.run.rtPriority = rtPriority; });
 }
 
 void setAffinity(Thread &t, uint64_t mask) {

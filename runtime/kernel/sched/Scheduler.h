@@ -70,6 +70,8 @@ Nanos cpuIdleTime(unsigned cpu);
 unsigned runnableThreads();
 /// Changes what decides when `t` runs. Any thread. `policy` as in <linux/sched.h>.
 void setSchedulingPolicy(Thread &t, int policy, int rtPriority, int nice);
+/// Priority inheritance: `t` runs at this real-time priority until the next call (0: fair) whatever its policy says.
+void boostPriority(Thread &t, uint8_t rtPriority);
 /// Restricts `t` to the CPUs of the mask, which holds one that is up; it has moved there when this returns (when it is the caller).
 void setAffinity(Thread &t, uint64_t mask);
 } // namespace osv

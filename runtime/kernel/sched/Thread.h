@@ -22,7 +22,9 @@ class Process;
 
 enum class ThreadState : uint8_t { New, Runnable, Running, Blocked, Dead };
 
-struct PiState;
+namespace futex {
+struct PiWaiter;
+}
 
 struct Thread : RefCounted {
   arch::ThreadContext arch; ///< first: assembly knows its offset
@@ -52,7 +54,8 @@ struct Thread : RefCounted {
   uint64_t robustList = 0;
   std::atomic<bool> exiting{false};
   int32_t exitCode = 0;
-  PiState *piHeld = nullptr; ///< syscalls/Futex*: the PI futexes that waiters say it owns
+  futex::PiWaiter *piBlockedOn = nullptr; ///< FutexPi.cpp, under its lock
+  bool piExited = false;                  ///< can no longer own a PI futex
 
   // ---- signals
   ThreadSignals signals;

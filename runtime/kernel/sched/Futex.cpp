@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Futexes without priority inheritance: wait, wake, requeue, wake-op, and waiting on several. The table and its rules
+// are FutexTable.h.
+#include "kernel/sched/Futex.h"
+#include "kernel/Process.h"
+#include "kernel/lib/UserPtr.h"
+#include "kernel/mm/AddressSpace.h"
+#include "kernel/mm/Heap.h"
+#include "kernel/sched/FutexTable.h"
+#include "kernel/sched/Scheduler.h"
+#include <linux/futex.h>
+#include <new>
+
+namespace osv {
+namespace futex {
+
+namespace {
+constexpr unsigned kBuckets = 1u << kBucketBits;
+alignas(Bucket) std::byte bucketStorage[kBuckets * sizeof(Bucket)]; // the kernel runs no global constructors
+Bucket *buckets() { return reinterpret_cast<Bucket *>(bucketStorage); }
+
+/// Both buckets of a two-word operation, locked in order, once when they are the same.
+class TwoBuckets {
+public:
+  TwoBuckets(Bucket &a, Bucket &b) : low(&a < &b ? a : b), high(&a < &b ? b : a) {
+    preemptDisable();
+    low.lock.lockRaw();
+    if (&low != &high)
+      high.lock.lockRaw();
+  }
+  ~TwoBuckets() {
+    if (&low != &high)
+      high.lock.unlockRaw();
+    low.lock.unlockRaw();
+    preemptEnable();
+  }
+  TwoBuckets(const TwoBuckets &) = delete;
+
+private:
+  Bucket &low, &high;
+};
+
+/// Is `word` in a shared mapping? The area may change while we look; the caller then just has a key that nobody else
+/// has.
+bool inSharedMapping(AddressSpace &space, VAddr word) {
+  struct Search {
+    VAddr word;
+    bool shared = false;
+  } search{word};
+  space.forEach(
+      [](void *ctx, const AddressSpace::AreaInfo &area) {
+        auto *s = static_cast<Search *>(ctx);
+        if (area.start <= s->word && s->word < area.end)
+          s->shared = area.shared;
+      },
+      &search);
+  return search.shared;
+}
+
+/// Wakes up to `n` waiters of `k`. Bucket locked. EINVAL when one of them waits for a PI lock.
+Result<unsigned> wakeLocked(Bucket &b, const Key &k, unsigned n, uint32_t bits) {
+  unsigned count = 0;
+  for (auto it = b.waiters.begin(); it != b.waiters.end() && count < n;) {
+    Sleeper &w = *it++;
+    if (!(w.key == k))
+      continue;
+    if (w.pi)
+      return Errno::Inval;
+    if (!(w.bits & bits))
+      continue;
+    wakeWaiter(b, w);
+    count++;
+  }
+  return count;
+}
+} // namespace
+
+Bucket &bucketOf(const Key &k) { return buckets()[hashOf(k)]; }
+
+Result<Key> keyOf(VAddr word, FutexScope scope) {
+  if (word.value & 3)
+    return Errno::Inval;
+  if (!isUserRange(word.value, 4))
+    return Errno::Fault;
+  AddressSpace &space = *currentProcess().addressSpace;
+  if (scope == FutexScope::Shared && inSharedMapping(space, word)) {
+    for (;;) {
+      arch::Mapping m;
+      if (space.pageTable().query(word, m))
+        return Key{1, m.phys.pageDown().value + word.pageOffset()};
+      TRY(faultIn(word, false));
+    }
+  }
+  return Key{reinterpret_cast<uint64_t>(&space), word.value};
+}
+
+bool loadNow(VAddr word, uint32_t &value) {
+  return arch::osv_user_load32(reinterpret_cast<const uint32_t *>(word.value), &value) == 0;
+}
+
+bool exchangeNow(VAddr word, uint32_t expected, uint32_t desired, uint32_t &seen) {
+  return arch::osv_user_cmpxchg32(reinterpret_cast<uint32_t *>(word.value), expected, desired, &seen) == 0;
+}
+
+Result<void> faultIn(VAddr word, bool write) {
+  VERIFY(gate().preemptCount == 0);
+  uint32_t v;
+  if (!loadNow(word, v) || (write && !exchangeNow(word, v, v, v)))
+    return Errno::Fault;
+  return {};
+}
+
+void wakeWaiter(Bucket &b, Sleeper &w) {
+  b.waiters.erase(b.waiters.iterator_to(w));
+  w.thread->wake();
+  w.bucket.store(nullptr, std::memory_order_release);
+}
+
+namespace {
+/// Calls `fn` with the waiter's bucket locked, if it is queued; false when it is not.
+template <typename Fn> bool withBucketOf(Sleeper &w, Fn fn) {
+  for (;;) {
+    Bucket *b = w.bucket.load(std::memory_order_acquire);
+    if (!b)
+      return false;
+    SpinGuard g(b->lock);
+    Bucket *now = w.bucket.load(std::memory_order_relaxed);
+    if (!now)
+      return false;
+    if (now != b)
+      continue; // requeued meanwhile
+    fn(*b);
+    return true;
+  }
+}
+} // namespace
+
+bool unqueue(Sleeper &w) {
+  return withBucketOf(w, [&](Bucket &b) {
+    b.waiters.erase(b.waiters.iterator_to(w));
+    w.bucket.store(nullptr, std::memory_order_relaxed);
+  });
+}
+
+bool stillQueued(Sleeper &w) {
+  return withBucketOf(w, [](Bucket &) {});
+}
+
+Result<void> sleepOn(Sleeper &w, Nanos deadline) {
+  for (;;) {
+    Result<void> r = blockUntil(deadline, WaitMode::Interruptible);
+    if (!w.bucket.load(std::memory_order_acquire)) [[likely]]
+      return {};
+    if (!r.ok()) {
+      if (w.pi) // its owner must hear of it: FutexPi.cpp takes it off
+        return r;
+      return unqueue(w) ? r : Result<void>();
+    }
+    prepareToBlock();
+    if (!stillQueued(w))
+      return {};
+  }
+}
+
+namespace {
+/// Queues `w` if the word at `word` is `expected`. EAGAIN, EFAULT.
+Result<void> queueIfEqual(Sleeper &w, VAddr word, uint32_t expected) {
+  Bucket &b = bucketOf(w.key);
+  for (;;) {
+    {
+      SpinGuard g(b.lock);
+      uint32_t value;
+      if (loadNow(word, value)) [[likely]] {
+        if (value != expected)
+          return Errno::Again;
+        prepareToBlock();
+        w.bucket.store(&b, std::memory_order_relaxed);
+        b.waiters.push_back(w);
+        return {};
+      }
+    }
+    TRY(faultIn(word, false));
+  }
+}
+
+/// The operation of FUTEX_WAKE_OP on `old`. ENOSYS.
+Result<uint32_t> applyOperation(uint32_t encoded, uint32_t old) {
+  auto argument = static_cast<uint32_t>(static_cast<int32_t>(encoded << 8) >> 20);
+  if (encoded >> 31 & 1) // FUTEX_OP_OPARG_SHIFT
+    argument = 1u << (argument & 31);
+  switch (encoded >> 28 & 7) {
+  case FUTEX_OP_SET:
+    return argument;
+  case FUTEX_OP_ADD:
+    return old + argument;
+  case FUTEX_OP_OR:
+    return old | argument;
+  case FUTEX_OP_ANDN:
+    return old & ~argument;
+  case FUTEX_OP_XOR:
+    return old ^ argument;
+  }
+  return Errno::NoSys;
+}
+
+Result<bool> meetsCondition(uint32_t encoded, uint32_t old) {
+  auto value = static_cast<int32_t>(old), argument = static_cast<int32_t>(encoded << 20) >> 20;
+  switch (encoded >> 24 & 15) {
+  case FUTEX_OP_CMP_EQ:
+    return value == argument;
+  case FUTEX_OP_CMP_NE:
+    return value != argument;
+  case FUTEX_OP_CMP_LT:
+    return value < argument;
+  case FUTEX_OP_CMP_LE:
+    return value <= argument;
+  case FUTEX_OP_CMP_GT:
+    return value > argument;
+  case FUTEX_OP_CMP_GE:
+    return value >= argument;
+  }
+  return Errno::NoSys;
+}
+} // namespace
+} // namespace futex
+
+using namespace futex;
+
+void initFutexes() {
+  for (unsigned i = 0; i < kBuckets; i++)
+    new (&buckets()[i]) Bucket;
+}
+
+Result<void> futexWait(VAddr word, FutexScope scope, uint32_t expected, uint32_t bits, Nanos deadline) {
+  Sleeper w;
+  w.key = TRY(keyOf(word, scope));
+  w.bits = bits;
+  w.thread = &current();
+  TRY(queueIfEqual(w, word, expected));
+  return sleepOn(w, deadline);
+}
+
+Result<unsigned> futexWake(VAddr word, FutexScope scope, unsigned n, uint32_t bits) {
+  Key k = TRY(keyOf(word, scope));
+  Bucket &b = bucketOf(k);
+  // Without the lock when nobody waits. The caller has changed the word; a waiter that takes the lock after the fence
+  // compares the new value, and one that had it before is seen by one of the two tests, in this order.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (!b.lock.isLocked()) {
+    std::atomic_thread_fence(std::memory_order_acquire);
+    if (b.waiters.empty())
+      return 0u;
+  }
+  SpinGuard g(b.lock);
+  return wakeLocked(b, k, n, bits);
+}
+
+Result<unsigned> futexRequeue(VAddr word, VAddr target, FutexScope scope, unsigned n, unsigned moved,
+                              const uint32_t *expected, unsigned *requeued) {
+  Key from = TRY(keyOf(word, scope)), to = TRY(keyOf(target, scope));
+  Bucket &a = bucketOf(from), &b = bucketOf(to);
+  for (;;) {
+    {
+      TwoBuckets g(a, b);
+      uint32_t value;
+      if (!expected || loadNow(word, value)) {
+        if (expected && value != *expected)
+          return Errno::Again;
+        unsigned woken = 0, count = 0;
+        for (auto it = a.waiters.begin(); it != a.waiters.end() && (woken < n || count < moved);) {
+          Sleeper &w = *it++;
+          if (!(w.key == from))
+            continue;
+          if (w.pi)
+            return Errno::Inval;
+          if (woken < n) {
+            wakeWaiter(a, w);
+            woken++;
+            continue;
+          }
+          count++;
+          if (from == to)
+            continue;
+          w.key = to;
+          if (&a != &b) {
+            a.waiters.erase(a.waiters.iterator_to(w));
+            b.waiters.push_back(w);
+            w.bucket.store(&b, std::memory_order_release);
+          }
+        }
+        *requeued = count;
+        return woken;
+      }
+    }
+    TRY(faultIn(word, false));
+  }
+}
+
+Result<unsigned> futexWakeOp(VAddr first, VAddr second, FutexScope scope, unsigned n, unsigned n2, uint32_t op) {
+  Key one = TRY(keyOf(first, scope)), two = TRY(keyOf(second, scope));
+  Bucket &a = bucketOf(one), &b = bucketOf(two);
+  for (;;) {
+    {
+      TwoBuckets g(a, b);
+      uint32_t old, seen;
+      bool there = loadNow(second, old);
+      while (there) {
+        uint32_t desired = TRY(applyOperation(op, old));
+        there = exchangeNow(second, old, desired, seen);
+        if (there && seen == old)
+          break;
+        old = seen;
+      }
+      if (there) {
+        bool also = TRY(meetsCondition(op, old));
+        unsigned count = TRY(wakeLocked(a, one, n, ~0u));
+        if (also)
+          count += TRY(wakeLocked(b, two, n2, ~0u));
+        return count;
+      }
+    }
+    TRY(faultIn(second, true));
+  }
+}
+
+Result<unsigned> futexWaitVector(std::span<const FutexVectorItem> items, Nanos deadline) {
+  struct Waiters {
+    std::span<Sleeper> all;
+    explicit Waiters(size_t n) : all(new(std::nothrow) Sleeper[n], n) {}
+    ~Waiters() { delete[] all.data(); }
+    /// Takes all off; the index of one that had been woken, or -1.
+    int takeOff(size_t n) {
+      int woken = -1;
+      for (size_t i = 0; i < n; i++)
+        if (!unqueue(all[i]))
+          woken = static_cast<int>(i);
+      return woken;
+    }
+  } waiters(items.size());
+  if (!waiters.all.data())
+    return Errno::NoMem;
+  for (size_t i = 0; i < items.size(); i++) {
+    waiters.all[i].key = TRY(keyOf(items[i].word, items[i].scope));
+    waiters.all[i].thread = &current();
+  }
+  for (;;) {
+    // A wake-up that comes while the later ones queue (each of which begins with prepareToBlock, and may sleep for a
+    // page) is found by the look at all of them below.
+    for (size_t i = 0; i < items.size(); i++) {
+      Result<void> r = queueIfEqual(waiters.all[i], items[i].word, items[i].expected);
+      if (r.ok())
+        continue;
+      if (int woken = waiters.takeOff(i); woken >= 0)
+        return static_cast<unsigned>(woken);
+      return r.error();
+    }
+    Result<void> r;
+    prepareToBlock();
+    bool all = true;
+    for (Sleeper &w : waiters.all)
+      all = all && stillQueued(w);
+    if (all)
+      r = blockUntil(deadline, WaitMode::Interruptible);
+    if (int woken = waiters.takeOff(items.size()); woken >= 0)
+      return static_cast<unsigned>(woken);
+    if (!r.ok())
+      return r.error();
+  }
+}
+
+} // namespace osv

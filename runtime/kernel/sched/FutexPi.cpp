@@ -1,0 +1,365 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Priority-inheritance futexes, and what a dying thread leaves of both kinds (robust lists).
+//
+// The word is the truth: the owner's tid, FUTEX_WAITERS, FUTEX_OWNER_DIED. The uncontended case never comes here. Here
+// the word is handed over: unlock writes the tid of the waiter with the highest priority (first come, first served
+// among equals) and wakes it, so that nobody can slip in between. While threads wait, the owner runs at the highest
+// real-time priority among them, through chains of owners that wait themselves; a chain that closes is EDEADLK.
+//
+// One lock, `piLock`, covers all of this: the list of all PI waiters, their `owner`, `Thread::piBlockedOn` and
+// `piExited`. It is taken only when threads really wait for each other. Order: piLock, then a bucket's lock,
+// Process::threadsLock, run queues.
+//
+// `owner` is never stale: a thread passes through futexThreadExit before it goes, which hands over what it owns under
+// piLock, and cannot become an owner afterwards.
+#include "kernel/Process.h"
+#include "kernel/lib/UserPtr.h"
+#include "kernel/sched/FutexTable.h"
+#include "kernel/sched/Scheduler.h"
+#include <linux/futex.h>
+
+namespace osv {
+namespace futex {
+
+/// A Sleeper of a PI futex; also in the list of all of them.
+struct PiWaiter : Sleeper {
+  VAddr word;
+  Thread *owner = nullptr;
+  bool lookAgain = false; ///< woken without the lock
+  PiWaiter *nextPi = nullptr, *previousPi = nullptr;
+};
+
+namespace {
+SpinLock piLock;
+PiWaiter *allWaiters;               ///< under piLock, newest first
+std::atomic<uint32_t> piWaiters{0}; ///< how many; read without the lock by exiting threads
+
+void link(PiWaiter &w) {
+  w.nextPi = allWaiters;
+  w.previousPi = nullptr;
+  if (allWaiters)
+    allWaiters->previousPi = &w;
+  allWaiters = &w;
+  piWaiters.fetch_add(1);
+}
+void unlink(PiWaiter &w) {
+  (w.previousPi ? w.previousPi->nextPi : allWaiters) = w.nextPi;
+  if (w.nextPi)
+    w.nextPi->previousPi = w.previousPi;
+  piWaiters.fetch_sub(1);
+}
+
+/// Sets what `t` runs at: its own real-time priority, or the highest of those that wait for it; then what `t` itself
+/// waits for. piLock held.
+void inheritPriority(Thread *t) {
+  for (unsigned depth = 0; t && depth < 64; depth++) {
+    uint8_t highest = t->rtPriority;
+    for (PiWaiter *w = allWaiters; w; w = w->nextPi)
+      if (w->owner == t && w->thread->run.rtPriority > highest)
+        highest = w->thread->run.rtPriority;
+    if (highest == t->run.rtPriority)
+      return;
+    boostPriority(*t, highest);
+    t = t->piBlockedOn ? t->piBlockedOn->owner : nullptr;
+  }
+}
+
+/// The waiter for `k` that comes next; `*more`: there are others. Both locks held.
+PiWaiter *topWaiter(const Key &k, bool *more) {
+  PiWaiter *best = nullptr;
+  *more = false;
+  for (PiWaiter *w = allWaiters; w; w = w->nextPi) { // newest first: the last of the highest is the oldest
+    if (!(w->key == k))
+      continue;
+    *more = best != nullptr;
+    if (!best || w->thread->run.rtPriority >= best->thread->run.rtPriority)
+      best = w;
+  }
+  return best;
+}
+
+/// `w` leaves the waiters of its futex, as the owner or because it gave up. Both locks held.
+void leave(Bucket &b, PiWaiter &w) {
+  unlink(w);
+  w.thread->piBlockedOn = nullptr;
+}
+
+/// Makes `next` the owner in the kernel's eyes (the word says so already), and wakes it. Both locks held.
+void passTo(Bucket &b, PiWaiter &next) {
+  Key k = next.key;
+  Thread *owner = next.thread;
+  leave(b, next);
+  for (PiWaiter *w = allWaiters; w; w = w->nextPi)
+    if (w->key == k)
+      w->owner = owner;
+  inheritPriority(owner);
+  wakeWaiter(b, next);
+}
+
+struct PiGuard {
+  SpinGuard pi{piLock};
+};
+
+enum class Step { Done, Retry, FaultRead, FaultWrite };
+
+/// Tries to take a lock whose word names no owner. Done: `result` tells. No lock held or both; preemption off.
+Step takeIfFree(VAddr word, uint32_t value, uint32_t keep, uint32_t tid) {
+  uint32_t seen;
+  if (!exchangeNow(word, value, tid | (value & FUTEX_OWNER_DIED) | keep, seen))
+    return Step::FaultWrite;
+  return seen == value ? Step::Done : Step::Retry;
+}
+
+/// Queues `w` behind the owner that the word names, or takes the lock. Done with `taken` false: queued.
+Step lockOrQueue(PiWaiter &w, uint32_t tid, bool tryOnly, bool *taken, Result<void> *result) {
+  Bucket &b = bucketOf(w.key);
+  PiGuard pg;
+  SpinGuard g(b.lock);
+  uint32_t value, seen;
+  *taken = true;
+  *result = {};
+  if (!loadNow(w.word, value))
+    return Step::FaultRead;
+  if ((value & FUTEX_TID_MASK) == 0) {
+    bool more;
+    return takeIfFree(w.word, value, topWaiter(w.key, &more) ? FUTEX_WAITERS : 0, tid);
+  }
+  if ((value & FUTEX_TID_MASK) == tid) {
+    *result = Errno::DeadLk;
+    return Step::Done;
+  }
+  if (tryOnly) {
+    *result = Errno::Again;
+    return Step::Done;
+  }
+  Ref<Thread> owner = currentProcess().findThread(static_cast<int32_t>(value & FUTEX_TID_MASK));
+  if (!owner || owner->piExited) {
+    *result = Errno::Srch; // dead without having unlocked, and the lock was not on its robust list
+    return Step::Done;
+  }
+  for (PiWaiter *p = owner->piBlockedOn; p; p = p->owner->piBlockedOn)
+    if (p->owner == &current()) {
+      *result = Errno::DeadLk;
+      return Step::Done;
+    }
+  if (!(value & FUTEX_WAITERS)) {
+    if (!exchangeNow(w.word, value, value | FUTEX_WAITERS, seen))
+      return Step::FaultWrite;
+    if (seen != value)
+      return Step::Retry;
+  }
+  *taken = false;
+  w.owner = owner.get();
+  prepareToBlock();
+  w.bucket.store(&b, std::memory_order_relaxed);
+  b.waiters.push_back(w);
+  link(w);
+  current().piBlockedOn = &w;
+  inheritPriority(w.owner);
+  return Step::Done;
+}
+
+/// Hands the lock at `k` to the next waiter, with `died` in the word, or frees it. The caller owns it. Both locks held
+/// inside.
+Step handOver(const Key &k, VAddr word, uint32_t tid, uint32_t died, Result<void> *result) {
+  Bucket &b = bucketOf(k);
+  PiGuard pg;
+  SpinGuard g(b.lock);
+  uint32_t value, seen;
+  *result = {};
+  if (!loadNow(word, value))
+    return Step::FaultRead;
+  // The robust list may have taken the tid out already.
+  if ((value & FUTEX_TID_MASK) != tid && !(died && (value & FUTEX_OWNER_DIED) && (value & FUTEX_TID_MASK) == 0)) {
+    *result = Errno::Perm;
+    return Step::Done;
+  }
+  bool more;
+  PiWaiter *next = topWaiter(k, &more);
+  uint32_t desired = next ? static_cast<uint32_t>(next->thread->tid) | (more ? FUTEX_WAITERS : 0) | died : died;
+  if (!exchangeNow(word, value, desired, seen))
+    return Step::FaultWrite;
+  if (seen != value)
+    return Step::Retry;
+  if (next) {
+    passTo(b, *next);
+    inheritPriority(&current());
+  }
+  return Step::Done;
+}
+
+/// A PI waiter that was not woken gives up; false when it was woken after all.
+bool giveUp(PiWaiter &w) {
+  Bucket &b = bucketOf(w.key); // PI waiters are never requeued
+  PiGuard pg;
+  SpinGuard g(b.lock);
+  if (!w.bucket.load(std::memory_order_relaxed))
+    return false;
+  b.waiters.erase(b.waiters.iterator_to(w));
+  w.bucket.store(nullptr, std::memory_order_relaxed);
+  leave(b, w);
+  inheritPriority(w.owner);
+  return true;
+}
+} // namespace
+} // namespace futex
+
+using namespace futex;
+
+Result<void> futexLockPi(VAddr word, FutexScope scope, Nanos deadline, bool tryOnly) {
+  auto tid = static_cast<uint32_t>(current().tid);
+  PiWaiter w;
+  w.key = TRY(keyOf(word, scope));
+  w.word = word;
+  w.pi = true;
+  w.thread = &current();
+  for (;;) {
+    bool taken;
+    Result<void> result;
+    switch (lockOrQueue(w, tid, tryOnly, &taken, &result)) {
+    case Step::FaultRead:
+      TRY(faultIn(word, false));
+      continue;
+    case Step::FaultWrite:
+      TRY(faultIn(word, true));
+      continue;
+    case Step::Retry:
+      continue;
+    case Step::Done:
+      break;
+    }
+    if (taken)
+      return result;
+    Result<void> r = sleepOn(w, deadline);
+    if (r.ok() || !giveUp(w)) {
+      if (!w.lookAgain)
+        return {};
+      w.lookAgain = false;
+      continue;
+    }
+    return r.error() == Errno::RestartSys ? Errno::RestartNoIntr : r.error();
+  }
+}
+
+Result<void> futexUnlockPi(VAddr word, FutexScope scope) {
+  Key k = TRY(keyOf(word, scope));
+  for (;;) {
+    Result<void> result;
+    switch (handOver(k, word, static_cast<uint32_t>(current().tid), 0, &result)) {
+    case Step::FaultRead:
+      TRY(faultIn(word, false));
+      continue;
+    case Step::FaultWrite:
+      TRY(faultIn(word, true));
+      continue;
+    case Step::Retry:
+      continue;
+    case Step::Done:
+      return result;
+    }
+  }
+}
+
+// ---- Thread exit
+
+namespace {
+
+constexpr unsigned kRobustLimit = 2048; ///< as Linux: a circular list must not hold the kernel for ever
+
+/// One lock of a robust list: if the dying thread holds it, says so in the word and wakes a waiter. False: bad address.
+bool markOwnerDied(const Thread &t, VAddr word, bool pi, bool pending) {
+  if (word.value & 3)
+    return false;
+  uint32_t value;
+  if (!isUserRange(word.value, 4) || !loadNow(word, value))
+    return false;
+  for (;;) {
+    // Died between unlocking in user space and the wake-up: a waiter must be told, for the word is free.
+    if (pending && !pi && value == 0) {
+      (void)futexWake(word, FutexScope::Shared, 1);
+      return true;
+    }
+    if ((value & FUTEX_TID_MASK) != static_cast<uint32_t>(t.tid))
+      return true;
+    uint32_t seen;
+    if (!exchangeNow(word, value, (value & FUTEX_WAITERS) | FUTEX_OWNER_DIED, seen))
+      return false;
+    if (seen == value)
+      break;
+    value = seen;
+  }
+  if (!pi && (value & FUTEX_WAITERS))
+    (void)futexWake(word, FutexScope::Shared, 1);
+  return true;
+}
+
+void walkRobustList(Thread &t) {
+  struct robust_list_head head;
+  if (!copyFromUser(&head, VAddr(t.robustList), sizeof head).ok())
+    return;
+  auto offset = static_cast<uint64_t>(head.futex_offset);
+  auto entry = reinterpret_cast<uint64_t>(head.list.next), pending = reinterpret_cast<uint64_t>(head.list_op_pending);
+  for (unsigned n = 0; (entry & ~1ull) != t.robustList && n < kRobustLimit; n++) {
+    // Read the link first: once the word says so, another thread may free the lock.
+    uint64_t next;
+    bool haveNext = copyFromUser(&next, VAddr(entry & ~1ull), sizeof next).ok();
+    if ((entry & ~1ull) != (pending & ~1ull) && !markOwnerDied(t, VAddr((entry & ~1ull) + offset), entry & 1, false))
+      return;
+    if (!haveNext)
+      return;
+    entry = next;
+  }
+  if (pending & ~1ull)
+    markOwnerDied(t, VAddr((pending & ~1ull) + offset), pending & 1, true);
+}
+
+/// Hands over every PI lock that others wait for and `t` owns.
+void releasePiLocks(Thread &t) {
+  auto tid = static_cast<uint32_t>(t.tid);
+  for (;;) {
+    Key k;
+    VAddr word;
+    {
+      SpinGuard g(piLock);
+      t.piExited = true;
+      PiWaiter *w = allWaiters;
+      while (w && w->owner != &t)
+        w = w->nextPi;
+      if (!w)
+        return;
+      k = w->key;
+      word = w->word;
+    }
+    Result<void> result;
+    Step step = handOver(k, word, tid, FUTEX_OWNER_DIED, &result);
+    bool there = step != Step::FaultRead && step != Step::FaultWrite;
+    if (!there)
+      there = faultIn(word, step == Step::FaultWrite).ok();
+    if (there && result.ok())
+      continue;
+    // The program has unmapped the word or written over it: the waiters find out for themselves when they look again.
+    PiGuard pg;
+    Bucket &b = bucketOf(k);
+    SpinGuard g(b.lock);
+    for (PiWaiter *w = allWaiters, *next; w; w = next) {
+      next = w->nextPi;
+      if (w->owner != &t)
+        continue;
+      if (!(w->key == k))
+        continue;
+      leave(b, *w);
+      w->lookAgain = true;
+      wakeWaiter(b, *w);
+    }
+  }
+}
+} // namespace
+
+void futexThreadExit(Thread &t) {
+  if (t.robustList && !t.process->exiting.load(std::memory_order_relaxed))
+    walkRobustList(t);
+  releasePiLocks(t);
+}
+
+} // namespace osv

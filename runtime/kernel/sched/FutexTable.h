@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// The hash table of futex waiters, private to Futex.cpp and FutexPi.cpp.
+//
+// A key names a word: by address space and virtual address, or, in a shared mapping, by the physical address (two mappings of one page are one
+// futex then). A FUTEX_PRIVATE_FLAG word and an unflagged one in a private mapping have the same key here (Linux keeps them apart;
+// no program can tell but by a wake-up that it would have missed).
+//
+// A bucket's lock protects its list, and each waiter's `bucket` and `key` while it is on the list. It is a plain spin lock: futexes are not
+// used from interrupts. Two buckets are locked in the order of their addresses.
+//
+// Waiting and waking do not lose each other because the waiter compares the word under the bucket's lock, and a waker, which has changed the
+// word before, takes that lock too. A waker's last access to a waiter (it lives on the sleeper's stack) is the store of null to `bucket`; a
+// sleeper that wakes for another reason therefore looks at `bucket` under the lock before it returns.
+#pragma once
+#include "kernel/lib/Log.h"
+#include "kernel/lib/SpinLock.h"
+#include "kernel/sched/Futex.h"
+#include "kernel/sched/Thread.h"
+#include <boost/intrusive/list.hpp>
+
+namespace osv::futex {
+
+struct Key {
+  uint64_t space = 0;  ///< address of the AddressSpace; 1: physical
+  uint64_t offset = 0; ///< virtual or physical address
+  bool operator==(const Key &) const = default;
+};
+
+inline constexpr unsigned kBucketBits = 8;
+/// Which of 2^kBucketBits buckets a key goes to: neighbouring words and equal offsets in different pages spread.
+constexpr unsigned hashOf(const Key &k) {
+  uint64_t h = (k.offset >> 2) + (k.space >> 4);
+  return static_cast<unsigned>((h * 0x9e3779b97f4a7c15ull) >> (64 - kBucketBits));
+}
+
+struct Bucket;
+
+struct Sleeper : boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::normal_link>> {
+  Key key;
+  uint32_t bits = ~0u;
+  bool pi = false; ///< is a PiWaiter
+  Thread *thread = nullptr;
+  std::atomic<Bucket *> bucket{nullptr}; ///< null: not queued, or woken
+};
+
+struct Bucket {
+  SpinLock lock;
+  boost::intrusive::list<Sleeper, boost::intrusive::constant_time_size<false>> waiters;
+};
+
+Bucket &bucketOf(const Key &k);
+/// EINVAL (not aligned), EFAULT. May sleep.
+Result<Key> keyOf(VAddr word, FutexScope scope);
+
+/// Reads the word with preemption off; false when its page is not there now (see faultIn).
+bool loadNow(VAddr word, uint32_t &value);
+/// Compare-and-exchange likewise; `seen` is what was there.
+bool exchangeNow(VAddr word, uint32_t expected, uint32_t desired, uint32_t &seen);
+/// Makes the page present (for writing), with preemption on. EFAULT.
+Result<void> faultIn(VAddr word, bool write);
+
+/// Takes a waiter off its bucket, which is locked, and wakes its thread. The waiter is gone afterwards.
+void wakeWaiter(Bucket &b, Sleeper &w);
+/// Is `w` still queued? Removes it if so. Takes the lock of its bucket.
+bool unqueue(Sleeper &w);
+/// Is it, without removing it?
+bool stillQueued(Sleeper &w);
+/// Sleeps until woken; ok. Else it is off the queue again: TimedOut, RestartSys.
+Result<void> sleepOn(Sleeper &w, Nanos deadline);
+
+} // namespace osv::futex
