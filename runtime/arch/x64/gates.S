@@ -147,7 +147,8 @@ osv_frame_call:
 // Back to the program with every register of the Frame at rsp. Reached by `jmp`.
         .globl osv_frame_exit
 osv_frame_exit:
-        cli
+        pushq $RFLAGS_RESERVED           # interrupts off, and no NT that the program may have set: iretq would fault
+        popfq
         cmpl $0, GATE(GATE_WORK)
         jne 2f
 1:      LEAVE_KERNEL_TLS

@@ -35,6 +35,9 @@ bool handlePageFault(VAddr addr, bool write, bool exec, const Frame &frame);
 /// and `trapno`/`error` are Linux's. Interrupts on.
 void raiseFault(Frame &frame, int signo, int code, VAddr addr);
 
+/// mm: a page fault of the program that handlePageFault refused: decides SIGSEGV or SIGBUS and its code, then raiseFault. Interrupts on.
+void raisePageFault(Frame &frame, VAddr addr, bool write, bool exec);
+
 /// sched+signal: called by a gate on the way out to the program when gate().work is not 0, on the thread's kernel stack, interrupts on entry OFF,
 /// and returns with interrupts OFF and gate().work == 0. May reschedule, deliver signals (rewrites `frame`) or not return (exit).
 void exitToProgramWork(Frame &frame);
