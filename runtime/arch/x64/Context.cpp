@@ -17,10 +17,6 @@
 /// The template of the gate block; the first thing in .ktls (kernel.ld). Every thread has a copy.
 extern "C" osv::GateBlock osv_gate_block = {};
 
-#ifdef OSV_TLS_GS
-extern "C" constinit thread_local uintptr_t osv_ktls_self = 0;
-#endif
-
 namespace osv::arch {
 namespace {
 
@@ -30,14 +26,17 @@ void osv_thread_start();
 void osv_program_start();
 [[noreturn]] void osv_enter_program(const Frame *frame);
 #ifdef OSV_TLS_FS
-extern const char osv_tdata_start[], osv_tdata_end[], osv_tbss_size[], osv_tls_align[];
+extern const char osv_tdata_start[], osv_tdata_end[], osv_tbss_end[];
+extern char osv_boot_tls[];
 #endif
 extern char osv_boot_block[];
 }
 
 #ifdef OSV_TLS_FS
 /// x86-64 TLS variant II: [ .tdata | .tbss | self pointer ], FS base at the self pointer.
-size_t tlsSize() { return reinterpret_cast<uint64_t>(osv_tbss_size); }
+size_t tlsSize() { return roundUp(static_cast<uint64_t>(osv_tbss_end - osv_tdata_start), 64); }
+/// Makes PT_TLS 64-byte aligned, which tlsSize() relies on, whatever other thread_locals there are.
+[[gnu::used]] alignas(64) constinit thread_local char tlsAlignment[64] = {};
 #else
 constexpr size_t tlsSize() { return 0; }
 #endif
@@ -65,10 +64,6 @@ void initBlock(Thread &t, char *block) {
   g.stackTop = c.stackTop;
   g.stackBottom = c.stackBottom;
   g.thread = &t;
-#ifdef OSV_TLS_GS
-  uint64_t linkAddress = reinterpret_cast<uint64_t>(&osv_ktls_self) - gate().self;
-  *reinterpret_cast<uint64_t *>(c.gsBase + linkAddress) = c.gsBase;
-#endif
 }
 
 Result<void> allocate(Thread &t, bool usesFpu) {
@@ -143,6 +138,20 @@ void writeFsBase(uint64_t base) {
 }
 
 GateBlock &gateOf(Thread &t) { return *gateInBlock(t.arch.block); }
+
+void initBootTls() {
+  gate().self = reinterpret_cast<uint64_t>(osv_boot_block) - reinterpret_cast<uint64_t>(osv_ktls_start);
+  gate().stackTop = reinterpret_cast<uint64_t>(osv_boot_stack) + BOOT_STACK_SIZE;
+  gate().stackBottom = reinterpret_cast<uint64_t>(osv_boot_stack);
+#ifdef OSV_TLS_FS
+  // kernel.ld reserves osv_boot_tls; it is zero but for .tdata.
+  char *tcb = osv_boot_tls + roundUp(tlsSize(), 64);
+  __builtin_memcpy(tcb - tlsSize(), osv_tdata_start, static_cast<size_t>(osv_tdata_end - osv_tdata_start));
+  *reinterpret_cast<char **>(tcb) = tcb;
+  gate().kernelFs = reinterpret_cast<uint64_t>(tcb);
+  writeMsr(kMsrFsBase, gate().kernelFs);
+#endif
+}
 
 void adoptBootContext(Thread &t) {
   t.arch.stackBottom = reinterpret_cast<uint64_t>(osv_boot_stack);

@@ -42,6 +42,8 @@ inline constexpr uint32_t kMsrEfer = 0xc0000080, kMsrStar = 0xc0000081, kMsrLsta
 void initCpu(unsigned cpu);
 /// Detects `features` and patches the FSGSBASE sites when the CPU lacks it. Boot CPU, text still writable.
 void detectFeatures();
+/// Makes thread_local and gate() usable on the boot CPU: the first thing that C++ does.
+void initBootTls();
 void initApic();        ///< masks the PICs, enables this CPU's local APIC
 void initApicTimer();   ///< needs now()
 void endOfInterrupt();

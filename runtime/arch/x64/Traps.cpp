@@ -149,7 +149,7 @@ void handleDebug(Frame &f, bool settled) {
   if (settled)
     return;
   f.rflags &= ~kFlagTf;
-  gate().work |= kWorkTrace;
+  setOwnWork(kWorkTrace);
 }
 
 void handleException(Frame &f, bool program, bool settled) {
@@ -178,7 +178,7 @@ void handleInterrupt(Frame &f) {
     endOfInterrupt();
     return timerInterrupt();
   case kVectorReschedule:
-    gate().work |= kWorkReschedule;
+    setOwnWork(kWorkReschedule);
     return endOfInterrupt();
   case kVectorCall:
     callInterrupt();
@@ -225,7 +225,7 @@ extern "C" void osv_paranoid(Frame *f) {
 extern "C" void osv_exit_work(Frame *f) {
   while (gate().work != 0) {
     if (gate().work & kWorkTrace) {
-      gate().work &= ~kWorkTrace;
+      clearOwnWork(kWorkTrace);
       f->rflags |= kFlagTf;
       continue;
     }

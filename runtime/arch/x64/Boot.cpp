@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// From boot.S to the generic kernel: reads what the monitor says (PVH's hvm_start_info), gives the memory to the allocator, builds the final translation
+// tables. One call a line; the order is the point.
+#include "abi/Image.h"
+#include "arch/x64/Clock.h"
+#include "arch/x64/Cpu.h"
+#include "arch/x64/Mmu.h"
+#include "kernel/Main.h"
+#include "kernel/arch/Context.h"
+#include "kernel/arch/Mmu.h"
+#include "kernel/dev/Console.h"
+#include "kernel/lib/Log.h"
+#include "kernel/mm/PageAllocator.h"
+#include "kernel/sched/Scheduler.h"
+
+namespace osv::arch {
+namespace {
+
+/// Xen's public hvm_start_info, version 1 (xen/include/public/arch-x86/hvm/start_info.h describes it).
+struct StartInfo {
+  uint32_t magic, version, flags, moduleCount;
+  uint64_t modules, commandLine, rsdp;
+  uint64_t memoryMap; ///< version >= 1
+  uint32_t memoryMapEntries, reserved;
+};
+struct MemoryMapEntry {
+  uint64_t addr, size;
+  uint32_t type, reserved;
+};
+inline constexpr uint32_t kStartInfoMagic = 0x336ec578;
+inline constexpr uint32_t kTypeRam = 1;
+inline constexpr uint64_t kBootMapped = 1ull << 30; ///< what boot.S put into the direct map
+inline constexpr uint64_t kLowMemory = 0x10000;     ///< below: BIOS data, the trampoline of further processors
+inline constexpr unsigned kMaxRanges = 32;
+
+struct Range {
+  uint64_t start, end;
+};
+
+template <typename T> const T *physical(uint64_t p) { return static_cast<const T *>(directMap(PAddr(p))); }
+
+/// Hands [r.start, r.end) to the allocator but for the `holes` (sorted by start).
+void addMemoryBut(Range r, std::span<const Range> holes) {
+  uint64_t at = r.start;
+  for (const Range &hole : holes) {
+    if (hole.end <= at || hole.start >= r.end)
+      continue;
+    if (hole.start > at)
+      addMemory(PAddr(at), PAddr(hole.start));
+    at = hole.end;
+  }
+  if (at < r.end)
+    addMemory(PAddr(at), PAddr(r.end));
+}
+
+void initMemory(const StartInfo &info, std::string_view commandLine) {
+  VERIFY(info.version >= 1 && info.memoryMapEntries > 0);
+  Range ram[kMaxRanges];
+  unsigned count = 0;
+  std::span<const MemoryMapEntry> map(physical<MemoryMapEntry>(info.memoryMap), info.memoryMapEntries);
+  for (const MemoryMapEntry &e : map) {
+    uint64_t start = roundUp(e.addr < kLowMemory ? kLowMemory : e.addr, kPageSize), end = roundDown(e.addr + e.size, kPageSize);
+    if (e.type == kTypeRam && start < end && count < kMaxRanges)
+      ram[count++] = {start, end};
+  }
+  // The command line stays where the monitor put it (the process's arguments point into it); the memory map is not needed again.
+  uint64_t line = directMapPhys(commandLine.data()).value;
+  Range holes[] = {{roundDown(line, kPageSize), roundUp(line + commandLine.size() + 1, kPageSize)}, {osv_image.imageStart, osv_image.imageEnd}};
+  if (holes[0].start > holes[1].start)
+    std::swap(holes[0], holes[1]);
+  PhysRange ranges[kMaxRanges];
+  for (unsigned i = 0; i < count; i++) {
+    ranges[i] = {PAddr(ram[i].start), PAddr(ram[i].end)};
+    if (ram[i].start < kBootMapped)
+      addMemoryBut({ram[i].start, ram[i].end < kBootMapped ? ram[i].end : kBootMapped}, holes);
+  }
+  initMmu({ranges, count}); // the whole RAM is reachable from here on, kernel text is read-only
+  for (unsigned i = 0; i < count; i++)
+    if (ram[i].end > kBootMapped)
+      addMemoryBut({ram[i].start > kBootMapped ? ram[i].start : kBootMapped, ram[i].end}, holes);
+}
+
+} // namespace
+
+/// Boot CPU, its boot stack and block, interrupts off.
+extern "C" [[noreturn]] void osv_boot(uint64_t startInfo) {
+  initBootTls();                       // thread_local works
+  const auto &info = *physical<StartInfo>(startInfo);
+  const char *line = physical<char>(info.commandLine);
+  std::string_view commandLine(info.commandLine ? line : "", info.commandLine ? __builtin_strlen(line) : 0);
+  console::initEarly(commandLine);     // log and panic work, polled
+  VERIFY(info.magic == kStartInfoMagic);
+  VERIFY(osv_image.magic == abi::kImageMagic && osv_image.version == abi::kImageVersion);
+  detectFeatures();                    // patches the gates: kernel text is still writable
+  initCpu(0);                          // faults are reported from here on
+  initMemory(info, commandLine);
+  initApic();
+  initClock();
+  initApicTimer();                     // needs the clock
+  kernelMain(commandLine);
+}
+
+} // namespace osv::arch
