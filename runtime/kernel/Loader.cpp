@@ -12,13 +12,22 @@
 #include "kernel/arch/Cpu.h"
 #include "kernel/arch/Mmu.h"
 #include "kernel/lib/Log.h"
-#include "kernel/lib/Random.h"
 #include "kernel/lib/UserPtr.h"
 #include "kernel/mm/AddressSpace.h"
 #include "kernel/mm/Heap.h"
-#include "kernel/vdso/Vdso.h"
 #include <linux/auxvec.h>
 #include <linux/mman.h>
+
+#if __has_include("kernel/lib/Random.h")
+#include "kernel/lib/Random.h"
+#else
+static void randomBytes(std::span<char> b) { for (char &c : b) { uint64_t r = 7; osv::arch::hardwareRandom(r); c = char(r); } }
+#endif
+#if __has_include("kernel/vdso/Vdso.h")
+#include "kernel/vdso/Vdso.h"
+#else
+static osv::Result<osv::VAddr> mapVdso(osv::AddressSpace &) { return osv::VAddr(0); }
+#endif
 
 namespace osv {
 namespace {

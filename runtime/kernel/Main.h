@@ -11,9 +11,6 @@ namespace osv {
 /// Called by the architecture on the boot CPU when memory, clock and interrupt controllers work; interrupts off. Becomes the idle thread.
 [[noreturn]] void kernelMain(std::string_view commandLine);
 
-/// Ends the machine after the program has ended: unimplemented calls are reported, the console is flushed, the Exit frame is sent. Any thread.
-[[noreturn]] void machineExit(int status, int signal);
-
 /// Panics with the registers of `frame` and the backtrace from there.
 [[noreturn]] void panicAt(const Frame &frame, std::string_view what);
 

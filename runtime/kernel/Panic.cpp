@@ -77,3 +77,8 @@ void panicAt(const Frame &f, std::string_view what) {
 }
 
 } // namespace osv
+
+/// libc++'s own checks (a span or string_view used beyond its end) are bugs of ours too.
+_LIBCPP_BEGIN_NAMESPACE_STD
+void __libcpp_verbose_abort(const char *message, ...) { ::osv::panic("libc++: {}", message); }
+_LIBCPP_END_NAMESPACE_STD

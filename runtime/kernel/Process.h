@@ -49,6 +49,9 @@ public:
   /// CPU time of all its threads, ended ones too.
   Nanos cpuTime();
 
+  // Where its strings are, for /proc/self/cmdline and environ (kernel/Loader.cpp).
+  uint64_t argStart = 0, argEnd = 0, envStart = 0, envEnd = 0;
+
   // Small per-process state of system calls.
   uint32_t personality = 0;
   bool noNewPrivs = false;

@@ -47,6 +47,12 @@ Result<void> startProgram(Process &p, Frame &frame) {
   return loadProgram(p, frame);
 }
 
+/// The name that /proc/self/comm has at first: the file's, without its directory.
+std::string_view programName() {
+  std::string_view path(reinterpret_cast<const char *>(osv_image.execName));
+  return path.substr(path.rfind('/') + 1);
+}
+
 /// The program's first thread, before it is in the program.
 void programThread(void *arg) {
   Frame frame;
@@ -66,8 +72,8 @@ void kernelMain(std::string_view line) {
   VERIFY(console::init().ok());        // interrupt-driven from here on
   log(LogLevel::Info, "osv: {} TLS model, {} KiB of memory", osv_image.tlsModel == abi::kTlsGs ? "gs" : "fs", memoryStats().totalPages * 4);
   auto process = make<Process>();
-  VERIFY(process.ok() && (*process)->initialise().ok());
-  auto first = createProgramThread(**process, programThread, *process);
+  VERIFY(process.ok());
+  auto first = createProcessThread(**process, programName(), programThread, *process);
   if (!first.ok())
     panic("no memory for the first thread");
   startThread(**first);

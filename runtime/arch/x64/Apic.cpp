@@ -29,10 +29,6 @@ uint64_t ticksPerNano;
 uint32_t read(uint32_t reg) { return apic[reg / 4]; }
 void write(uint32_t reg, uint32_t v) { apic[reg / 4] = v; }
 
-uint32_t ioApicRead(uint32_t reg) {
-  ioApic[0] = reg;
-  return ioApic[4];
-}
 void ioApicWrite(uint32_t reg, uint32_t v) {
   ioApic[0] = reg;
   ioApic[4] = v;

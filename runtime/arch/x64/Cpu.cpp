@@ -156,8 +156,6 @@ void initCpu(unsigned cpu) {
     writeMsr(kMsrTscAux, cpu);
 }
 
-VAddr kernelImageStart() { return VAddr(reinterpret_cast<uint64_t>(osv_kernel_start)); }
-VAddr kernelImageEnd() { return VAddr(reinterpret_cast<uint64_t>(osv_kernel_end)); }
 
 void waitForInterrupt() { asm volatile("sti; hlt; cli" ::: "memory"); }
 

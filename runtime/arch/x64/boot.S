@@ -145,6 +145,7 @@ osv_start64:
         movl %ebp, %edi                  # start_info
         xorl %ebp, %ebp                  # the backtrace ends here
         pushq %rbp
+        pushq %rbp                       # rsp is 16-byte aligned at the call
         callq osv_boot
         ud2
 

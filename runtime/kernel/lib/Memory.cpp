@@ -42,6 +42,9 @@ __attribute__((no_builtin)) int memcmp(const void *a, const void *b, size_t n) {
   return 0;
 }
 
+/// What the compiler makes of a memcmp whose order does not matter.
+__attribute__((no_builtin)) int bcmp(const void *a, const void *b, size_t n) { return memcmp(a, b, n); }
+
 __attribute__((no_builtin)) void *memchr(const void *p, int c, size_t n) {
   auto *s = static_cast<const unsigned char *>(p);
   for (; n; n--, s++)

@@ -16,7 +16,7 @@
 namespace osv {
 namespace {
 
-long negated(Result<long> r) { return r.ok() ? *r : -static_cast<long>(r.error()); }
+[[maybe_unused]] long negated(Result<long> r) { return r.ok() ? *r : -static_cast<long>(r.error()); }
 
 /// Adapters for one handler, by its parameter types.
 template <auto Fn> struct Adapter;
