@@ -107,8 +107,9 @@ Expected<RunRange> placeKernel(ArrayRef<Piece> pieces, uint64_t size) {
   };
   uint64_t programStart = pieces.front().start.raw(), programEnd = pageUp(pieces.back().end.raw());
 
-  if (kLargePage < programStart && fits(kLargePage))
-    return at(kLargePage);
+  for (uint64_t base : {kLargePage, kPhysStart}) // at these, virtual and physical address can be equal
+    if (base < programStart && fits(base))
+      return at(base);
   for (uint64_t base = kLow; base < std::min(programStart, kTop); base += kLow)
     if (fits(base))
       return at(base);

@@ -12,8 +12,7 @@
         .code32
         .globl osv_pvh_entry
 osv_pvh_entry:
-        movl $osv_image, %eax
-        subl $osv_phys_delta, %eax
+        movl $osv_image_phys, %eax
         cmpl $0x4956534f, (%eax)        # "OSVI"
         jne 1f
         movb $'o', %al
