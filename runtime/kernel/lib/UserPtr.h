@@ -47,10 +47,10 @@ public:
   UserPtr operator+(size_t n) const { return UserPtr(a + n * sizeof(T)); }
   template <typename U> UserPtr<U> as() const { return UserPtr<U>(a); }
 
-  Result<T> read() const
+  Result<std::remove_const_t<T>> read() const
     requires(!std::is_void_v<T>)
   {
-    T v;
+    std::remove_const_t<T> v;
     TRY(copyFromUser(&v, addr(), sizeof v));
     return v;
   }

@@ -1,29 +1,67 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Sending and delivering signals. Delivery happens on the way out to the program only (exitToProgramWork), on the thread the signal
-// belongs to, with its own TLS.
+// belongs to, with its own TLS. docs/signals.md is the long form.
+//
+// kWorkSignal of a thread's gate word says "look": set by whoever makes a signal deliverable to it (or wants it to exit), cleared only by the
+// thread itself, under ProcessSignals::lock. A sleep ends when it is set (signalPending), so a call that returns Restart* always
+// finds it set on its way out, and deliverSignals never misses the restart.
+//
+// Lock order: ProcessSignals::lock, then Process::threadsLock, then those of the scheduler.
 #pragma once
 #include "kernel/arch/Trap.h"
 #include "kernel/lib/Result.h"
+#include "kernel/lib/UserPtr.h"
 #include "kernel/signal/SignalState.h"
 
 namespace osv {
 struct Thread;
 class Process;
 
-/// Any context (interrupts included). EAGAIN when a real-time signal cannot be queued.
+// ---- Sending. Any context (interrupts included), no lock at or below ProcessSignals::lock held.
+
+/// EAGAIN when a real-time signal cannot be queued.
 Result<void> sendToThread(Thread &t, const siginfo_t &info);
 Result<void> sendToProcess(Process &p, const siginfo_t &info);
-/// From the kernel itself (SIGALRM, SIGPIPE, SIGINT of the console): si_code SI_KERNEL.
+/// From the kernel itself (SIGALRM, SIGINT of the console): si_code SI_KERNEL.
 void sendKernelSignal(Process &p, int signo);
-/// A signal the running thread cannot block or ignore (faults).
+/// To the running thread, as Linux's send_sig(): SIGPIPE, SIGXFSZ.
+void sendToSelf(int signo);
+/// A signal that `t` cannot block or ignore (faults).
 void forceSignal(Thread &t, const siginfo_t &info);
-/// Is a signal deliverable to `t` now (pending, not blocked), or must it exit?
+/// A siginfo with signal, code, and the sender's pid and uid (kill, tkill, ...) filled in.
+siginfo_t userInfo(int signo, int code);
+
+// ---- State of a thread.
+
+/// Must an interruptible sleep of `t` end: may a signal be deliverable, or must it exit?
 bool signalPending(const Thread &t);
 /// Recomputes kWorkSignal of `t` after its mask or the pending sets changed; interrupts the wait of a blocked thread.
 void recalculateWork(Thread &t);
-/// Delivers one signal: rewrites `frame` to enter the handler, or carries out the default action. Called by exitToProgramWork in a loop.
-/// Also turns a Restart* result of a system call in `frame` into a restart or EINTR. Interrupts on.
+/// Replaces the running thread's mask (KILL and STOP are left out).
+void setBlocked(SigSet mask);
+/// ppoll, pselect6, epoll_pwait, sigsuspend: the mask for the time of the call. Null: nothing. EINVAL, EFAULT.
+Result<void> setTemporaryMask(UserPtr<const SigSet> mask, size_t size);
+/// At the end of such a call. `interrupted`: it returns EINTR or Restart*, and the old mask comes back after the handler, or when there turns out to
+/// be none; else at once.
+void finishTemporaryMask(bool interrupted);
+/// A new thread's signal state: the mask of its creator, nothing pending, no alternate stack.
+void inheritSignals(Thread &child, const Thread &parent);
+/// A thread ends: its pending signals are dropped; a process-directed one it was woken for goes to another thread.
+void releaseSignals(Thread &t);
+
+/// Takes a pending signal of `wanted` from the running thread or its process: its number, 0 when there is none. (sigtimedwait, signalfd)
+int takeSignal(SigSet wanted, siginfo_t &info);
+/// Pending for the running thread or its process.
+SigSet pendingSet();
+
+// ---- Delivery.
+
+/// Delivers one signal: rewrites `frame` to enter the handler, or carries out the default action. Called by exitToProgramWork in a loop while
+/// kWorkSignal is set. Also turns a Restart* result of a system call in `frame` into a restart or EINTR. Interrupts on.
 void deliverSignals(Frame &frame);
+
+/// What the program calls the place `rip`: a stub's address becomes that of the instructions it stands for.
+uint64_t originalAddress(uint64_t rip);
 
 } // namespace osv

@@ -1,21 +1,33 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What a thread and a process keep of signals. How they are sent and delivered is in Signal.h.
+// What a thread and a process keep of signals. How they are sent and delivered is in Signal.h; what may be done to a PendingSignals, in Queue.h.
 #pragma once
+#include "kernel/lib/Result.h"
 #include "kernel/lib/SpinLock.h"
-#include <asm/siginfo.h>
-#include <asm/signal.h>
+#include "kernel/lib/Types.h"
 #include <boost/intrusive/slist.hpp>
 #include <cstdint>
+#ifdef OSV_HOST_TEST
+#include <csignal> // libc's, whose structures are the same: the UAPI's cannot be in one file with it
+#else
+#include <linux/signal.h>
+#endif
 
 namespace osv {
 
 /// Bit n-1 stands for signal n, as in Linux's sigset_t of 64 bits.
 using SigSet = uint64_t;
 constexpr SigSet sigBit(int signo) { return SigSet{1} << (signo - 1); }
+inline constexpr int kSignalCount = 64;
+inline constexpr int kFirstRealTime = 32;
+inline constexpr SigSet kUnblockable = sigBit(SIGKILL) | sigBit(SIGSTOP);
+
+struct PosixTimer;
 
 struct QueuedSignal : boost::intrusive::slist_base_hook<> {
-  siginfo_t info;
+  siginfo_t info = {};
+  /// Part of this POSIX timer, not of the heap: the timer counts overruns while it is queued, and goes on when it is taken.
+  PosixTimer *timer = nullptr;
 };
 using SignalQueue = boost::intrusive::slist<QueuedSignal, boost::intrusive::cache_last<true>>;
 
@@ -24,28 +36,42 @@ struct PendingSignals {
   SignalQueue queue; ///< siginfo of the pending ones; ordered by arrival
 };
 
+/// How a system call that was interrupted goes on (Errno::RestartRestartBlock, restart_syscall): `fn` gets what the first try stored.
+struct RestartBlock {
+  Result<long> (*fn)(RestartBlock &self) = nullptr;
+  Nanos deadline = 0; ///< monotonic
+  uint64_t args[6] = {};
+};
+
 struct ThreadSignals {
-  SigSet blocked = 0;
+  SigSet blocked = 0;      ///< changed by the thread itself only, under ProcessSignals::lock
   SigSet savedBlocked = 0; ///< sigsuspend/ppoll/pselect: restored after the handler's frame is built
   bool restoreBlocked = false;
   PendingSignals pending;
   uint64_t altStack = 0, altStackSize = 0;
   int32_t altStackFlags = 2; ///< SS_DISABLE
-  SigSet waitingFor = 0;     ///< sigtimedwait
+  SigSet waitingFor = 0;     ///< sigtimedwait: these are out of `blocked` for the time of the wait, but not for "is it ignored?"
+  RestartBlock restart;
+
+  // The last hardware exception of the thread, as every later frame's mcontext shows it.
+  uint64_t trapNumber = 0, trapError = 0, trapAddress = 0;
 };
 
-/// As the program gave it to rt_sigaction.
+/// As the program gave it to rt_sigaction (struct kernel_sigaction).
 struct SignalAction {
   uint64_t handler = 0; ///< SIG_DFL 0, SIG_IGN 1
   uint64_t flags = 0;
   uint64_t restorer = 0;
   SigSet mask = 0;
 };
+static_assert(sizeof(SignalAction) == 32);
 
 struct ProcessSignals {
   SpinLock lock; ///< protects everything here and every thread's `pending` of the process; taken with interrupts off
-  SignalAction actions[64];
+  SignalAction actions[kSignalCount];
   PendingSignals pending; ///< process-directed
+  uint32_t queued = 0;    ///< heap entries in all queues, against RLIMIT_SIGPENDING
+  int32_t lastTarget = 0; ///< tid after which the search for a thread begins
 };
 
 } // namespace osv

@@ -6,6 +6,7 @@
 #include "kernel/arch/Trap.h"
 #include "kernel/lib/Result.h"
 #include "kernel/lib/UserPtr.h"
+#include "kernel/signal/SignalState.h"
 #include <asm/stat.h>
 #include <asm/signal.h>
 #include <linux/futex.h>

@@ -21,11 +21,6 @@
 
 namespace osv {
 
-// sched/Scheduler.h: the end of the running thread's slice on this CPU (kForever: it may run on), and what to do when
-// it has come.
-Nanos sliceDeadline();
-void sliceExpired();
-
 namespace {
 
 constexpr unsigned kMaxCpus = 64;

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Delivery: what a thread does about its signals on the way out to the program. The layout of the frame it builds is
+// arch/x64/SignalFrame.cpp's.
+//
+// One call delivers one signal. More pending ones are delivered by further calls, each on top of the frame of the one
+// before, so that the handler of the last runs first, as on Linux. Signals that are ignored by now, or whose default is
+// to do nothing, are skipped.
+//
+// Restarts. An interrupted system call has left -Restart* in rax, and the frame still has its number in `error`. To
+// restart is to put the number back into rax and to step rip back over the two bytes of `syscall`, which are still
+// there even in a rewritten program (abi/Image.h). Whether to, depends on the handler that is about to run:
+//                        no handler            handler with SA_RESTART   handler without
+//   RestartSys           restart               restart                   EINTR
+//   RestartNoIntr        restart               restart                   restart
+//   RestartNoHand        restart               EINTR                     EINTR
+//   RestartRestartBlock  as restart_syscall    EINTR                     EINTR
+#include "abi/Image.h"
+#include "kernel/Process.h"
+#include "kernel/arch/SignalFrame.h"
+#include "kernel/lib/Log.h"
+#include "kernel/sched/Scheduler.h"
+#include "kernel/signal/Queue.h"
+#include "kernel/signal/SignalInternal.h"
+
+namespace osv {
+namespace {
+
+constexpr uint64_t kNoSyscall = ~0ull; ///< Frame::error of a frame that must not be restarted
+constexpr uint64_t kSyscallLength = 2; ///< bytes of the instruction
+constexpr uint64_t kRestartSyscallNumber = 219;
+
+void settleRestart(Frame &frame, const SignalAction *handler) {
+  if (!frame.isSyscall() || frame.error == kNoSyscall)
+    return;
+  uint64_t number = frame.error;
+  switch (static_cast<Errno>(-static_cast<int64_t>(frame.rax))) {
+  case Errno::RestartRestartBlock:
+    number = kRestartSyscallNumber;
+    [[fallthrough]];
+  case Errno::RestartNoHand:
+    if (handler) {
+      frame.rax = static_cast<uint64_t>(-EINTR);
+      return;
+    }
+    break;
+  case Errno::RestartSys:
+    if (handler && !(handler->flags & SA_RESTART)) {
+      frame.rax = static_cast<uint64_t>(-EINTR);
+      return;
+    }
+    break;
+  case Errno::RestartNoIntr:
+    break;
+  default:
+    return;
+  }
+  frame.rax = number;
+  frame.rip -= kSyscallLength;
+}
+
+/// The end of the program by a signal. Says where, as Linux's kernel log does for faults.
+[[noreturn]] void dieOf(const siginfo_t &info, const Frame &frame) {
+  Thread &t = current();
+  if (kSynchronous & sigBit(info.si_signo) && info.si_code > 0)
+    log(LogLevel::Info, "{}[{}]: signal {} code {} at {x}: ip {x} sp {x} trap {} error {}", std::string_view(t.name),
+        t.tid, info.si_signo, info.si_code, reinterpret_cast<uint64_t>(info.si_addr), originalAddress(frame.rip),
+        frame.rsp, t.signals.trapNumber, t.signals.trapError);
+  exitProcess(0, info.si_signo);
+}
+
+void sayStopIgnored(int signo) {
+  static std::atomic<bool> said{false};
+  if (!said.exchange(true))
+    log(LogLevel::Warn, "signal {}: stopping is not supported, the program runs on", signo);
+}
+
+/// Takes the next signal that has a handler; carries out default actions on the way. False: none is left.
+bool takeHandled(Thread &t, const Frame &frame, siginfo_t &info, SignalAction &action) {
+  Process &p = *t.process;
+  for (;;) {
+    int signo;
+    {
+      IrqSpinGuard guard(p.signals.lock);
+      signo = takeLocked(t, ~t.signals.blocked, info);
+      if (!signo)
+        return false;
+      action = p.signals.actions[signo - 1];
+      if (action.handler > 1) {
+        if (action.flags & SA_RESETHAND)
+          p.signals.actions[signo - 1].handler = 0;
+        return true;
+      }
+    }
+    if (isIgnored(action, signo))
+      continue;
+    if (defaultAction(signo) == DefaultAction::Stop)
+      sayStopIgnored(signo);
+    else
+      dieOf(info, frame);
+  }
+}
+
+/// The handler cannot be given its frame: that is a SIGSEGV, a deadly one when it was SIGSEGV's own.
+void stackOverflow(Thread &t, int signo) {
+  if (signo == SIGSEGV) {
+    IrqSpinGuard guard(t.process->signals.lock);
+    t.process->signals.actions[SIGSEGV - 1].handler = 0;
+  }
+  siginfo_t info = {};
+  info.si_signo = SIGSEGV;
+  info.si_code = SI_KERNEL;
+  forceSignal(t, info);
+}
+
+} // namespace
+
+void deliverSignals(Frame &frame) {
+  Thread &t = current();
+  siginfo_t info;
+  SignalAction action;
+  if (t.exiting.load(std::memory_order_relaxed))
+    return; // exitToProgramWork ends the thread
+  if (!takeHandled(t, frame, info, action)) {
+    settleRestart(frame, nullptr);
+    SigSet mask = t.signals.restoreBlocked ? t.signals.savedBlocked : t.signals.blocked;
+    t.signals.restoreBlocked = false;
+    return setBlocked(mask);
+  }
+  settleRestart(frame, &action);
+  SigSet saved = t.signals.restoreBlocked ? t.signals.savedBlocked : t.signals.blocked;
+  if (!arch::pushSignalFrame(frame, info, action, saved))
+    return stackOverflow(t, info.si_signo);
+  t.signals.restoreBlocked = false;
+  setBlocked(t.signals.blocked | action.mask | (action.flags & SA_NODEFER ? 0 : sigBit(info.si_signo)));
+}
+
+void raiseFault(Frame &frame, int signo, int code, VAddr addr) {
+  constexpr uint64_t kPageFault = 14, kErrorProtection = 1, kErrorUser = 4;
+  Thread &t = current();
+  t.signals.trapNumber = frame.vector;
+  t.signals.trapError = frame.error;
+  if (frame.vector == kPageFault) {
+    // To Linux the program is at level 3, and what lies above its half looks present.
+    t.signals.trapError |= kErrorUser | (addr >= arch::kUserMax ? kErrorProtection : 0);
+    t.signals.trapAddress = addr.value;
+  }
+  siginfo_t info = {};
+  info.si_signo = signo;
+  info.si_code = code;
+  if (code != SI_KERNEL)
+    info.si_addr = reinterpret_cast<void *>(addr.value);
+  forceSignal(t, info);
+}
+
+uint64_t originalAddress(uint64_t rip) {
+  // Only the first instruction of a stub has an address of the program's that resumes it; stubs that were left half-way
+  // are the rewriter's to map.
+  for (const abi::StubMap *lo = osv_image.stubs.begin(), *hi = osv_image.stubs.end(); lo < hi;) {
+    const abi::StubMap *mid = lo + (hi - lo) / 2;
+    if (rip < mid->stub)
+      hi = mid;
+    else if (rip >= mid->stub + mid->size)
+      lo = mid + 1;
+    else
+      return rip == mid->stub ? mid->original : rip;
+  }
+  return rip;
+}
+
+} // namespace osv
