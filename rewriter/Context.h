@@ -5,6 +5,7 @@
 // which member is said beside it. Nothing here prints or exits.
 #pragma once
 #include "abi/Image.h"
+#include "rewriter/CodeMap.h"
 #include "rewriter/Diag.h"
 #include "rewriter/elf/Image.h"
 #include "llvm/ADT/SmallVector.h"
@@ -86,7 +87,7 @@ struct Context {
   Diag diag;
 
   elf::Image image; ///< elf/Reader
-  // analysis/ adds its results here: data model in a header beside this one.
+  CodeMap code;     ///< analysis/FindCode
   std::vector<Edit> edits;         ///< patch/, link/Relocations; sorted by address before linking
   StubCode stubs;                  ///< patch/
   std::vector<abi::TrapMap> traps; ///< patch/

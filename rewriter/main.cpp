@@ -5,6 +5,7 @@
 // the exit status.
 #include "rewriter/Context.h"
 #include "rewriter/Options.h"
+#include "rewriter/analysis/Stages.h"
 #include "rewriter/elf/Reader.h"
 #include "rewriter/link/BootImage.h"
 #include "rewriter/link/Layout.h"
@@ -44,6 +45,10 @@ static Error run(Context &ctx, StringRef input) {
   if (!image)
     return image.takeError();
   ctx.image = std::move(*image);
+
+  // Which bytes are code: nothing below looks at any other.
+  if (Error error = analysis::findCode(ctx))
+    return error;
 
   // All that is wrong with the program has been found: refuse it before anything is written.
   if (ctx.opts.check || ctx.diag.hasErrors())

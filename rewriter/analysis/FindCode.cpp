@@ -1,0 +1,510 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Finds the program's code: collects the roots, walks from them, and between rounds of walking resolves what takes more
+// than one instruction to see (jump tables, pointers that code takes). Then the same with the wide roots, in what is
+// left over. docs/analysis.md tells how far that can be trusted.
+//
+// The result depends on the file only: each round works on the closure of the rounds before, and sorts what it found.
+#include "rewriter/analysis/JumpTables.h"
+#include "rewriter/analysis/Parallel.h"
+#include "rewriter/analysis/Roots.h"
+#include "rewriter/analysis/Stages.h"
+#include "rewriter/analysis/Walker.h"
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringSet.h"
+#include "llvm/BinaryFormat/ELF.h"
+#include "llvm/Support/Endian.h"
+
+using namespace llvm;
+
+namespace osv::analysis {
+
+namespace {
+
+/// Functions of the common libraries that do not return. Without a symbol, the end of the caller's FDE does the same.
+const StringSet<> &noReturnNames() {
+  static const StringSet<> names{"abort",
+                                 "exit",
+                                 "_exit",
+                                 "_Exit",
+                                 "__stack_chk_fail",
+                                 "__stack_chk_fail_local",
+                                 "__assert_fail",
+                                 "__assert",
+                                 "__fortify_fail",
+                                 "__chk_fail",
+                                 "__libc_fatal",
+                                 "__libc_start_main",
+                                 "longjmp",
+                                 "siglongjmp",
+                                 "__longjmp_chk",
+                                 "_Unwind_Resume",
+                                 "__cxa_throw",
+                                 "__cxa_rethrow",
+                                 "__cxa_bad_cast",
+                                 "__cxa_bad_typeid",
+                                 "_ZSt9terminatev",
+                                 "__cxa_call_unexpected",
+                                 "rust_begin_unwind",
+                                 "runtime.throw",
+                                 "runtime.fatal",
+                                 "runtime.gopanic",
+                                 "runtime.panicIndex",
+                                 "runtime.goPanicIndex",
+                                 "runtime.panicwrap",
+                                 "runtime.panicshift",
+                                 "runtime.panicdivide",
+                                 "runtime.goexit0",
+                                 "runtime.fatalthrow",
+                                 "runtime.panicmem"};
+  return names;
+}
+
+class Finder {
+public:
+  explicit Finder(Context &context) : image(context.image), map(context.code), walker(image, map) {}
+  void run();
+
+private:
+  void collectFunctions();
+  void proveFrom(std::vector<VAddr> roots);
+  struct Table {
+    TableCandidate candidate;
+    unsigned read; ///< entries believed
+    bool done;
+  };
+  static constexpr size_t kLookAhead = 32; ///< instructions behind a table's entry that must look like code
+  void findTables(ArrayRef<VAddr> jumps);
+  void readTables(unsigned entries, std::vector<VAddr> &work);
+  std::vector<VAddr> readTable(Table &table, unsigned entries) const;
+  void retryJumps();
+  void finishTables();
+  void judgePointers(std::vector<VAddr> pointers, std::vector<VAddr> &roots);
+  void scanData();
+  void findPossible();
+  bool tryPossible(VAddr at);
+  void drainPossible();
+  void measure();
+  std::vector<AddrRange> codeRanges() const;
+  bool isPadding(ArrayRef<uint8_t> bytes, VAddr addr, unsigned &length) const;
+
+  const elf::Image &image;
+  CodeMap &map;
+  Walker walker;
+  Roots roots;
+  std::vector<VAddr> possiblePointers;
+  std::vector<Table> tables;
+  std::vector<VAddr> tableStarts; ///< of certain tables, ascending
+  DenseSet<uint64_t> judged;
+  enum class JumpState : uint8_t { New, NoTable, Open, Resolved };
+  DenseMap<uint64_t, JumpState> jumpStates;
+};
+
+/// One function for each address, the best source first; ends that are not known reach to the next function.
+void Finder::collectFunctions() {
+  addElfTables(image, roots);
+  addGoTable(image, roots);
+  addEhFrame(image, roots);
+  llvm::sort(roots.functions, [](const Function &a, const Function &b) {
+    return std::tie(a.range.begin, a.source, a.name, a.range.end) <
+           std::tie(b.range.begin, b.source, b.name, b.range.end);
+  });
+  for (Function &function : roots.functions) {
+    roots.strict.push_back(function.range.begin);
+    if (!map.functions.empty() && map.functions.back().range.begin == function.range.begin) {
+      Function &kept = map.functions.back();
+      if (kept.range.empty())
+        kept.range = function.range;
+      if (kept.name.empty())
+        kept.name = function.name;
+      // Of several names for an address, a global's plain one reads best.
+      bool isNicer = function.source == kept.source && !function.name.empty() && kept.name.starts_with("_") &&
+                     !function.name.starts_with("_");
+      if (isNicer)
+        kept.name = function.name;
+      continue;
+    }
+    map.functions.push_back(function);
+  }
+  for (size_t i = 0; i < map.functions.size(); i++) {
+    Function &function = map.functions[i];
+    if (noReturnNames().contains(function.name))
+      walker.noReturn.insert(function.range.begin.raw());
+    const CodeMap::Region *region = map.regionAt(function.range.begin);
+    if (!region)
+      continue; // executable, but zero-filled: nothing to see there
+    VAddr next = i + 1 < map.functions.size() ? map.functions[i + 1].range.begin : region->range.end;
+    if (function.range.empty())
+      function.range.end = std::min(next, region->range.end);
+    uint64_t end = function.range.end - region->range.begin;
+    if (function.range.end <= region->range.end)
+      walker.functionEnds[region - map.regions.data()][end / 64] |= uint64_t(1) << (end % 64);
+  }
+  erase_if(map.functions, [&](const Function &f) { return !map.regionAt(f.range.begin); });
+}
+
+/// Walks from `work` and from what that leads to, until nothing new comes.
+void Finder::proveFrom(std::vector<VAddr> work) {
+  constexpr unsigned kFirst = 4; // clang makes no table of fewer entries
+  bool retried = false;
+  for (unsigned entries = kFirst;;) {
+    if (!work.empty()) {
+      Walker::Found found = walker.walk(work);
+      map.remarkable.insert(map.remarkable.end(), found.remarkable.begin(), found.remarkable.end());
+      map.coverage.instructions = 1; // from now on rounds are small
+      work.clear();
+      findTables(found.indirectJumps);
+      judgePointers(std::move(found.taken), work);
+    }
+    readTables(entries, work);
+    if (!work.empty())
+      continue;
+    if (entries < kMostEntries) {
+      entries *= 2;
+    } else if (!retried) {
+      retried = true;
+      retryJumps();
+      entries = kFirst;
+    } else {
+      break;
+    }
+  }
+}
+
+/// An indirect jump that has the form of a table jump, but whose table was not found, may go anywhere in its function.
+void Finder::finishTables() {
+  for (const Table &table : tables) {
+    if (table.read == 0)
+      continue;
+    const TableCandidate &c = table.candidate;
+    jumpStates[c.jump.raw()] = JumpState::Resolved;
+    map.jumpTables.push_back({c.jump, c.table, table.read, c.entrySize, c.base});
+  }
+  llvm::sort(map.jumpTables, [](const JumpTable &a, const JumpTable &b) {
+    return std::tie(a.jump, a.table, a.base) < std::tie(b.jump, b.table, b.base);
+  });
+  for (const auto &[jump, state] : jumpStates)
+    if (state == JumpState::Open)
+      if (const Function *function = map.functionAt(VAddr(jump)))
+        map.functions[function - map.functions.data()].hasHiddenJump = true;
+}
+
+/// Looks again at jumps whose tables were not found when less of their function was known.
+void Finder::retryJumps() {
+  DenseSet<uint64_t> resolved;
+  for (const Table &table : tables)
+    if (table.read)
+      resolved.insert(table.candidate.jump.raw());
+  erase_if(tables, [](const Table &table) { return table.read == 0; });
+  std::vector<VAddr> again;
+  for (auto &[jump, state] : jumpStates)
+    if (state == JumpState::Open && !resolved.contains(jump)) {
+      state = JumpState::New;
+      again.push_back(VAddr(jump));
+    }
+  findTables(again);
+}
+
+void Finder::findTables(ArrayRef<VAddr> jumps) {
+  std::vector<VAddr> open;
+  for (VAddr jump : jumps)
+    if (jumpStates.try_emplace(jump.raw(), JumpState::New).first->second == JumpState::New)
+      open.push_back(jump);
+  llvm::sort(open);
+  std::vector<IndirectJump> results(open.size());
+  forPieces(threadsFor(open.size(), 256), open.size(), 64, [&](unsigned, size_t begin, size_t end) {
+    for (size_t i = begin; i < end; i++)
+      results[i] = analyseIndirectJump(image, map, open[i]);
+  });
+  for (size_t i = 0; i < open.size(); i++) {
+    jumpStates[open[i].raw()] = results[i].isTable ? JumpState::Open : JumpState::NoTable;
+    for (const TableCandidate &candidate : results[i].candidates) {
+      tables.push_back({candidate, 0, false});
+      if (candidate.isCertain)
+        tableStarts.push_back(candidate.table);
+    }
+  }
+  llvm::sort(tableStarts);
+  tableStarts.erase(llvm::unique(tableStarts), tableStarts.end());
+}
+
+/// Reads the tables with a bound, and the first `entries` of those without. The latter end where an entry makes no
+/// sense or another table begins. Since that one may be known only when more code is, they grow in steps: a table that
+/// were read too far would prove data, or the middle of instructions, to be code.
+void Finder::readTables(unsigned entries, std::vector<VAddr> &work) {
+  std::vector<std::vector<VAddr>> results(tables.size());
+  forPieces(threadsFor(tables.size(), 512), tables.size(), 64, [&](unsigned, size_t begin, size_t end) {
+    for (size_t i = begin; i < end; i++)
+      results[i] = readTable(tables[i], entries);
+  });
+  for (const std::vector<VAddr> &targets : results)
+    for (VAddr target : targets) {
+      walker.markTarget(target);
+      if (!map.isInstructionStart(target))
+        work.push_back(target);
+    }
+  llvm::sort(work);
+  work.erase(llvm::unique(work), work.end());
+}
+
+std::vector<VAddr> Finder::readTable(Table &table, unsigned entries) const {
+  std::vector<VAddr> targets;
+  TableCandidate &c = table.candidate;
+  if (table.done)
+    return targets;
+  auto next = llvm::upper_bound(tableStarts, c.table);
+  uint64_t room = next == tableStarts.end() ? kMostEntries : (*next - c.table) / c.entrySize;
+  unsigned most = unsigned(std::min<uint64_t>(room, c.bound ? c.bound : entries));
+  for (unsigned i = table.read; i < most; i++) {
+    std::optional<VAddr> target = tableEntry(image, map, c, i);
+    bool isPlausible = target && (map.isInstructionStart(*target) || walker.speculate(*target, false, kLookAhead));
+    if (isPlausible) {
+      targets.push_back(*target);
+      continue;
+    }
+    table.done = true;
+    break;
+  }
+  if (c.bound && targets.size() < most) {
+    // The comparison was not the one that guards this jump; believe what lies in the function.
+    c.bound = 0;
+    table.done = false;
+    return readTable(table, entries);
+  }
+  // Something that only may be the table must look like one.
+  if (!c.isCertain && table.read == 0 && targets.size() < std::min(most, 2u)) {
+    table.done = true;
+    return {};
+  }
+  table.read += targets.size();
+  table.done |= c.bound || most == room;
+  return targets;
+}
+
+/// A pointer that proven code takes, or that a relocation makes, proves what it points to if that is not inside a known
+/// function and looks like code all the way. A pointer to data among the code does not.
+void Finder::judgePointers(std::vector<VAddr> pointers, std::vector<VAddr> &work) {
+  llvm::sort(pointers);
+  pointers.erase(llvm::unique(pointers), pointers.end());
+  for (VAddr pointer : pointers) {
+    if (map.isInstructionStart(pointer) || !map.regionAt(pointer) || !judged.insert(pointer.raw()).second)
+      continue;
+    const Function *function = map.functionAt(pointer);
+    bool isInside = function && function->range.begin != pointer;
+    if (!isInside && walker.speculate(pointer, /*wide=*/false))
+      work.push_back(pointer);
+    else
+      possiblePointers.push_back(pointer);
+  }
+}
+
+/// Marks what words of data may point to.
+void Finder::scanData() {
+  for (const elf::Segment &segment : image.segments) {
+    if (segment.isExec() && image.segments.size() > 1)
+      continue;
+    size_t first = (8 - segment.vaddr.raw() % 8) % 8;
+    for (size_t at = first; at + 8 <= segment.bytes.size(); at += 8) {
+      VAddr to(support::endian::read64le(&segment.bytes[at]));
+      if (!map.regionAt(to))
+        continue;
+      walker.markTarget(to);
+      if (!map.isInstructionStart(to))
+        possiblePointers.push_back(to);
+    }
+  }
+}
+
+bool Finder::tryPossible(VAddr at) {
+  if (map.isPossibleStart(at))
+    return true;
+  std::optional<std::vector<VAddr>> starts = walker.speculate(at, /*wide=*/true);
+  if (!starts || starts->empty())
+    return false;
+  Walker::Found found;
+  walker.commitPossible(*starts, found);
+  walker.markTarget(at);
+  map.remarkable.insert(map.remarkable.end(), found.remarkable.begin(), found.remarkable.end());
+  possiblePointers.insert(possiblePointers.end(), found.taken.begin(), found.taken.end());
+  return true;
+}
+
+void Finder::drainPossible() {
+  DenseSet<uint64_t> tried;
+  while (!possiblePointers.empty()) {
+    std::vector<VAddr> now;
+    now.swap(possiblePointers);
+    llvm::sort(now);
+    for (VAddr at : now)
+      if (tried.insert(at.raw()).second)
+        tryPossible(at);
+  }
+}
+
+bool Finder::isPadding(ArrayRef<uint8_t> bytes, VAddr addr, unsigned &length) const {
+  if (bytes[0] == 0 || bytes[0] == 0xcc || bytes[0] == 0x90) {
+    length = 1;
+    return true;
+  }
+  // nopw and friends, with any number of 66 and a segment prefix; xchg %ax,%ax; lea 0(%rsi),%rsi of old gas
+  size_t at = 0;
+  while (at < bytes.size() && (bytes[at] == 0x66 || bytes[at] == 0x2e || bytes[at] == 0x40))
+    at++;
+  bool isNop =
+      at < bytes.size() && (bytes[at] == 0x90 || (at + 1 < bytes.size() && bytes[at] == 0x0f && bytes[at + 1] == 0x1f));
+  length = isNop ? x64::scan(bytes, addr).length : 0;
+  return isNop && x64::scan(bytes, addr).flow != x64::Flow::Invalid;
+}
+
+/// The executable sections; without section headers the executable segments.
+std::vector<AddrRange> Finder::codeRanges() const {
+  std::vector<AddrRange> ranges;
+  for (const elf::Section &section : image.sections)
+    if ((section.flags & ELF::SHF_EXECINSTR) && (section.flags & ELF::SHF_ALLOC) && section.size &&
+        section.type != ELF::SHT_NOBITS && image.bytesAt(section.addr, section.size).size())
+      ranges.push_back(section.range());
+  llvm::sort(ranges);
+  for (size_t i = 1; i < ranges.size(); i++)
+    if (ranges[i].begin < ranges[i - 1].end)
+      return image.executableRanges();
+  erase_if(ranges, [&](AddrRange r) { return !map.regionAt(r.begin) || !map.regionAt(r.end - 1); });
+  return ranges.empty() ? image.executableRanges() : ranges;
+}
+
+/// Counts what is covered, in one pass over the starts, and lists what is not.
+void Finder::measure() {
+  map.coverage = {};
+  map.unproven.clear();
+  struct Piece {
+    Coverage coverage;
+    std::vector<AddrRange> holes;
+    VAddr end;
+  };
+  for (AddrRange range : codeRanges()) {
+    map.coverage.executable += range.size();
+    const CodeMap::Region &region = *map.regionAt(range.begin);
+    const uint64_t base = region.range.begin.raw();
+    constexpr uint64_t kPiece = 1 << 18;
+    size_t count = (range.size() + kPiece - 1) / kPiece;
+    std::vector<Piece> pieces(count);
+    // Pieces meet at fixed places; an instruction across a border is counted where it begins.
+    forPieces(threadsFor(range.size(), 1 << 20), count, 1, [&](unsigned, size_t index, size_t) {
+      Piece &piece = pieces[index];
+      VAddr begin = range.begin + index * kPiece, end = std::min(range.end, begin + kPiece);
+      VAddr covered = begin;
+      for (VAddr back = begin - std::min<uint64_t>(14, begin - range.begin); back < begin; back += 1)
+        if (map.isInstructionStart(back))
+          covered = std::max(covered, back + map.shapeAt(back).length);
+      auto hole = [&](VAddr to) {
+        if (covered < to)
+          piece.holes.push_back({covered, to});
+      };
+      for (uint64_t at = begin.raw() - base; at < end.raw() - base;) {
+        uint64_t bits = region.proven[at / 64] >> (at % 64);
+        if (!bits) {
+          at = (at / 64 + 1) * 64;
+          continue;
+        }
+        at += countr_zero(bits);
+        if (at >= end.raw() - base)
+          break;
+        VAddr addr(base + at);
+        uint8_t length = x64::scan(region.bytes.drop_front(at), addr).length;
+        hole(addr);
+        piece.coverage.instructions++;
+        VAddr from = std::max(covered, addr);
+        covered = std::max(covered, addr + length);
+        piece.coverage.proven += covered - from;
+        at++;
+      }
+      hole(end);
+    });
+    for (Piece &piece : pieces) {
+      map.coverage.proven += piece.coverage.proven;
+      map.coverage.instructions += piece.coverage.instructions;
+      for (AddrRange hole : piece.holes) {
+        if (!map.unproven.empty() && map.unproven.back().end == hole.begin)
+          map.unproven.back().end = hole.end;
+        else
+          map.unproven.push_back(hole);
+      }
+    }
+  }
+  std::vector<AddrRange> holes;
+  for (AddrRange hole : map.unproven) {
+    VAddr at = hole.begin;
+    unsigned length;
+    while (at < hole.end) {
+      ArrayRef<uint8_t> bytes = map.bytesFrom(at).take_front(hole.end - at);
+      if (!isPadding(bytes, at, length))
+        break;
+      at += length;
+    }
+    VAddr last = hole.end;
+    while (last > at && (map.bytesFrom(last - 1)[0] == 0 || map.bytesFrom(last - 1)[0] == 0xcc ||
+                         map.bytesFrom(last - 1)[0] == 0x90))
+      last = last - 1;
+    map.coverage.padding += hole.size() - (last - at);
+    if (at < last)
+      holes.push_back({at, last});
+  }
+  map.unproven = std::move(holes);
+}
+
+/// What no strict root reaches: pointers in data, and the beginnings of what is left between proven code.
+void Finder::findPossible() {
+  scanData();
+  drainPossible();
+  for (AddrRange hole : map.unproven) {
+    for (VAddr at = hole.begin; at < hole.end;) {
+      unsigned length;
+      if (std::optional<VAddr> known = map.nextStart(at, /*wide=*/true); known == at) {
+        at += map.shapeAt(at).length;
+        continue;
+      }
+      if (isPadding(map.bytesFrom(at).take_front(hole.end - at), at, length)) {
+        at += length;
+        continue;
+      }
+      bool isFirst = at == hole.begin || at.raw() % 16 == 0 || map.isPossibleStart(at - 1);
+      if (isFirst && tryPossible(at))
+        continue;
+      // Data: go on at the next place where a function may begin.
+      VAddr next = at.alignDown(16) + 16;
+      at = std::min(next, hole.end);
+    }
+    drainPossible();
+  }
+  for (AddrRange hole : map.unproven)
+    for (VAddr at : map.instructionsIn(hole, /*wide=*/true))
+      if (!map.isInstructionStart(at))
+        map.coverage.possible += map.shapeAt(at).length;
+}
+
+void Finder::run() {
+  collectFunctions();
+  std::vector<VAddr> work = std::move(roots.strict);
+  llvm::sort(work);
+  work.erase(llvm::unique(work), work.end());
+  proveFrom(std::move(work));
+  for (VAddr pointer : roots.pointers)
+    walker.markTarget(pointer);
+  work.clear();
+  judgePointers(std::move(roots.pointers), work);
+  proveFrom(std::move(work));
+  finishTables();
+  measure();
+  findPossible();
+  llvm::sort(map.remarkable, [](const Remarkable &a, const Remarkable &b) { return a.addr < b.addr; });
+  map.remarkable.erase(llvm::unique(map.remarkable, [](const auto &a, const auto &b) { return a.addr == b.addr; }),
+                       map.remarkable.end());
+}
+
+} // namespace
+
+Error findCode(Context &context) {
+  Finder(context).run();
+  return Error::success();
+}
+
+} // namespace osv::analysis
