@@ -66,7 +66,7 @@ Result<void> mapRange(PAddr root, uint64_t v, uint64_t p, uint64_t len, Prot pro
 Result<void> mapImage(PAddr root) {
   for (unsigned i = 0; i < kImageParts; i++) {
     ImagePart part = imagePart(i);
-    TRY(mapRange(root, part.start, imagePhys(part.start), part.end - part.start, part.prot, 0));
+    TRY(mapRange(root, part.start, imagePhys(part.start), part.end - part.start, part.prot, 1));
   }
   return {};
 }
@@ -119,9 +119,6 @@ void flushLocal(void *request) {
 }
 
 } // namespace
-
-VAddr kernelImageStart() { return VAddr(std::min({imagePart(0).start, imagePart(1).start, imagePart(2).start})); }
-VAddr kernelImageEnd() { return VAddr(std::max({imagePart(0).end, imagePart(1).end, imagePart(2).end})); }
 
 void initMmu(std::span<const PhysRange> ram) {
   auto root = buildTables(ram);

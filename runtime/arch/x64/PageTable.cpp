@@ -196,6 +196,18 @@ uint64_t nextMappedLevel(uint64_t *table, unsigned level, Range r) {
   return r.end;
 }
 
+size_t countLevel(uint64_t *table, unsigned level, Range r) {
+  size_t pages = 0;
+  for (uint64_t v = r.start; v < r.end;) {
+    uint64_t next = std::min(r.end, (v & ~sizeMask(level)) + levelSize(level));
+    uint64_t e = load(&table[levelIndex(v, level)]);
+    if (e)
+      pages += isLeaf(e, level) ? (next - v) >> kPageShift : countLevel(tableAt(e), level - 1, {v, next});
+    v = next;
+  }
+  return pages;
+}
+
 void freeTables(uint64_t *table, unsigned level, unsigned first, unsigned end) {
   for (unsigned i = first; i < end; i++) {
     uint64_t e = load(&table[i]);
@@ -273,6 +285,8 @@ Result<void> PageTable::unmap(VAddr v, size_t len, Freed freed, void *ctx, VAddr
   return {};
 }
 
+Result<void> PageTable::split(VAddr v) { return splitAt(rootPage, v.value); }
+
 Result<void> PageTable::protect(VAddr v, size_t len, Prot prot) {
   TRY(splitAt(rootPage, v.value));
   TRY(splitAt(rootPage, v.value + len));
@@ -331,6 +345,10 @@ bool PageTable::query(VAddr v, Mapping &out) const {
 
 VAddr PageTable::nextMapped(VAddr v, VAddr end) const {
   return v < end ? VAddr(nextMappedLevel(tableAt(rootPage.value), 3, {v.value, end.value})) : end;
+}
+
+size_t PageTable::countMapped(VAddr v, VAddr end) const {
+  return v < end ? countLevel(tableAt(rootPage.value), 3, {v.value, end.value}) : 0;
 }
 
 Result<PageTable::Slot> PageTable::slot(VAddr v) {

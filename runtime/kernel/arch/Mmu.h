@@ -66,12 +66,16 @@ public:
   Result<void> unmap(VAddr v, size_t len, Freed freed, void *ctx, VAddr floor = VAddr(~0ull), VAddr ceiling = VAddr(0));
   /// Changes the protection of the pages that are mapped in [v, v+len). ENOMEM as for unmap.
   Result<void> protect(VAddr v, size_t len, Prot prot);
+  /// Cuts the large page that straddles `v`, if there is one. ENOMEM.
+  Result<void> split(VAddr v);
   /// Moves what is mapped in [from, from+len) to [to, to+len), where nothing is mapped; the ranges are disjoint. ENOMEM: nothing changed.
   Result<void> move(VAddr from, VAddr to, size_t len);
   /// False when nothing is mapped at `v`.
   bool query(VAddr v, Mapping &out) const;
   /// The first address in [v, end) that is mapped, or end.
   VAddr nextMapped(VAddr v, VAddr end) const;
+  /// How many 4 KiB pages are mapped in [v, end).
+  size_t countMapped(VAddr v, VAddr end) const;
 
   /// For page faults, which run on several CPUs at once: the entry of `v`, with its tables allocated, and what it held when looked at.
   struct Slot {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The kernel's heap: size-class slabs over the page allocator, behind `operator new(std::nothrow)` and `delete`. Plain `new` does not exist:
-// running out of memory is a Result. 16-byte aligned (64 when the size is a multiple of 64). Any context; never sleeps.
+// The kernel's heap: size-class slabs over the page allocator, behind `operator new(std::nothrow)` and `delete`. Plain
+// `new` does not exist: running out of memory is a Result. 16-byte aligned (64 when the size is a multiple of 64). Any
+// context; never sleeps.
 #pragma once
 #include "kernel/lib/Result.h"
 #include <cstddef>

@@ -11,8 +11,8 @@ namespace osv {
 class MemoryObject : public RefCounted {
 public:
   virtual ~MemoryObject() = default;
-  /// The page that backs byte offset `index * kPageSize`, with a reference taken (releasePage). Beyond the end: Errno::Range (SIGBUS).
-  /// `write`: it will be written through a shared mapping. May sleep.
+  /// The page that backs byte offset `index * kPageSize`, with a reference taken (releasePage). Beyond the end:
+  /// Errno::Range (SIGBUS). `write`: it will be written through a shared mapping. May sleep.
   virtual Result<PAddr> page(uint64_t index, bool write) = 0;
   virtual uint64_t inodeNumber() const { return 0; }
   /// Path for /proc/self/maps.

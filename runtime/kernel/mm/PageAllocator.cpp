@@ -222,6 +222,19 @@ Result<void> adoptPages(PAddr start, PAddr end) {
   return {};
 }
 
+PAddr zeroPage() {
+  static std::atomic<uint64_t> page{0};
+  uint64_t p = page.load(std::memory_order_relaxed);
+  if (p) [[likely]]
+    return PAddr(p);
+  auto made = allocPages(0, Zero::Yes);
+  if (!made.ok())
+    panic("no memory for the page of zeros");
+  if (!page.compare_exchange_strong(p, made->value))
+    freePages(*made);
+  return PAddr(page.load());
+}
+
 MemoryStats memoryStats() {
   IrqSpinGuard g(lock);
   return {totalPages, freePageCount};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Physical memory: a buddy allocator over what the monitor's memory map gives, minus the image. Pages are not cleared unless asked for.
-// Any context but NMI; never sleeps.
+// Physical memory: a buddy allocator over what the monitor's memory map gives, minus the image. Pages are not cleared
+// unless asked for. Any context but NMI; never sleeps.
 #pragma once
 #include "kernel/lib/Result.h"
 #include "kernel/lib/Types.h"
@@ -20,11 +20,16 @@ void retainPage(PAddr p);
 void releasePage(PAddr p);
 uint32_t pageRefs(PAddr p);
 
-/// Turns one allocated block of 2^order pages into that many single ones, each with a count of 1 (a large mapping is cut).
+/// Turns one allocated block of 2^order pages into that many single ones, each with a count of 1 (a large mapping is
+/// cut).
 void splitPages(PAddr p, unsigned order);
-/// Takes pages of the image, which are not the allocator's, into its books with a count of 1, so that they can be shared and
-/// released like any other; one that is known already is retained. [start, end) page aligned. ENOMEM: nothing changed.
+/// Takes pages of the image, which are not the allocator's, into its books with a count of 1, so that they can be
+/// shared and released like any other; one that is known already is retained. [start, end) page aligned. ENOMEM:
+/// nothing changed.
 Result<void> adoptPages(PAddr start, PAddr end);
+
+/// A page of zeros for everybody to read. It is never released.
+PAddr zeroPage();
 
 struct MemoryStats {
   uint64_t totalPages, freePages;
