@@ -7,7 +7,7 @@
 //   (none), echo  copies Stdin frames to stdout, exits with 42 at StdinEof
 //   cmdline       prints the kernel command line on stdout
 //   both          writes to stdout, stderr and the log in turn, exits with 3
-//   flood         writes 4 MiB of pattern to stdout
+//   flood         writes 1 MiB of pattern to stdout
 //   signal        dies as by SIGTERM (15)
 //   wait          writes "ready", then the number of each Signal frame that comes; exits at the second one
 //   deaf          writes "ready" and never reads its input
@@ -138,7 +138,7 @@ __attribute__((noinline)) static void panicOutside(void) {
 static void flood(void) {
   for (uint32_t i = 0; i < sizeof payload; ++i)
     payload[i] = i % 251;
-  for (int i = 0; i < 1024; ++i)
+  for (int i = 0; i < 256; ++i)
     putFrame(kStdout, payload, sizeof payload);
   finish(0, 0);
 }

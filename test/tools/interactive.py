@@ -68,13 +68,14 @@ def terminal():
     guest = start("--", "wait", stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
                   preexec_fn=lambda: __import__("fcntl").ioctl(0, termios.TIOCSCTTY, 0))
     text = b""
-    while not text.endswith(b"ready\r\n"):
+    while not text.endswith(b"ready\n"):
         text += os.read(master, 100)
     during = termios.tcgetattr(slave)
     assert not during[3] & (termios.ICANON | termios.ECHO), "the terminal is not in character mode"
+    assert not during[1] & termios.OPOST, "the guest's CR LF would become CR CR LF"
     assert during[3] & termios.ISIG, "Ctrl-C would not be a signal"
     os.write(master, b"\x03")
-    while not text.endswith(b"signal 02\r\n"):
+    while not text.endswith(b"signal 02\n"):
         text += os.read(master, 100)
     guest.send_signal(signal.SIGUSR1)
     equal(guest.wait(), 0)

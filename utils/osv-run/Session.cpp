@@ -73,9 +73,22 @@ Session::~Session() {
     close(timerFd);
 }
 
+/// Text that is not the program's, for standard error: -v.
+void Session::showNow(StringRef text) {
+  if (!terminal.outputIsRaw())
+    return output.add(2, text);
+  while (!text.empty()) {
+    StringRef line = text.take_until([](char c) { return c == '\n'; });
+    output.add(2, line);
+    if (line.size() < text.size())
+      output.add(2, "\r\n");
+    text = text.drop_front(std::min(line.size() + 1, text.size()));
+  }
+}
+
 void Session::onNoise(StringRef bytes) {
   if (options.verbose)
-    output.add(2, bytes);
+    showNow(bytes);
   else
     appendBounded(noise, bytes, kMaxNoise);
 }
@@ -92,7 +105,7 @@ void Session::onFrame(FrameType type, StringRef payload) {
     break;
   case FrameType::Log:
     if (options.verbose)
-      output.add(2, payload);
+      showNow(payload);
     else
       appendBounded(log, payload, kMaxLog);
     break;
@@ -171,7 +184,7 @@ void Session::readMessages() {
     return;
   }
   if (options.verbose)
-    output.add(2, StringRef(buffer, n));
+    showNow(StringRef(buffer, n));
   else
     appendBounded(messages, StringRef(buffer, n), kMaxNoise);
 }

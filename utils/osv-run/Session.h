@@ -49,6 +49,7 @@ private:
   void readMessages();
   void onFrame(abi::FrameType type, llvm::StringRef payload);
   void onNoise(llvm::StringRef bytes);
+  void showNow(llvm::StringRef text);
   void sendWindowSize();
   void drain();
   int finish();

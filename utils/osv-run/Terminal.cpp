@@ -23,7 +23,7 @@ std::optional<WindowSize> windowSize() {
   return std::nullopt;
 }
 
-TerminalMode::TerminalMode() : isTerminal(tcgetattr(0, &saved) == 0) { enter(); }
+TerminalMode::TerminalMode() : isTerminal(tcgetattr(0, &saved) == 0), ownsOutput(isatty(1)) { enter(); }
 
 void TerminalMode::enter() {
   // A background job must not touch the terminal: the kernel would stop it.
@@ -32,6 +32,8 @@ void TerminalMode::enter() {
   termios mode = saved;
   mode.c_lflag &= ~tcflag_t(ICANON | ECHO | IEXTEN);
   mode.c_iflag &= ~tcflag_t(IXON | ICRNL | INLCR | IGNCR | ISTRIP);
+  if (ownsOutput) // not for `osv-run x.img | cat`: cat writes to this terminal and needs its CR LF
+    mode.c_oflag &= ~tcflag_t(OPOST);
   mode.c_cc[VMIN] = 1;
   mode.c_cc[VTIME] = 0;
   entered = tcsetattr(0, TCSADRAIN, &mode) == 0;

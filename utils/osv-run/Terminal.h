@@ -17,8 +17,8 @@ unsigned terminalMask();
 /// The size of the first of our three descriptors that is a terminal with a size.
 std::optional<WindowSize> windowSize();
 
-/// Puts a terminal on standard input into character mode, because the line discipline (echo, line editing, end of file)
-/// is the guest's; signals stay the host's. Restores it when destroyed. Does nothing when standard input is no
+/// Puts a terminal on standard input into character mode, because the line discipline (echo, line editing, end of file,
+/// CR LF) is the guest's; signals stay the host's. Restores it when destroyed. Does nothing when standard input is no
 /// terminal.
 class TerminalMode {
 public:
@@ -27,9 +27,12 @@ public:
   TerminalMode(const TerminalMode &) = delete;
   void enter();
   void leave();
+  /// A line feed that we write ourselves now needs its carriage return.
+  bool outputIsRaw() const { return entered && ownsOutput; }
 
 private:
   bool isTerminal;
+  bool ownsOutput; ///< the guest's standard output is a terminal too, so the guest makes the CR LF
   bool entered = false;
   termios saved;
 };
