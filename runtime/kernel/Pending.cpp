@@ -4,7 +4,6 @@
 #include "kernel/Process.h"
 #include "kernel/fs/Vfs.h"
 #include "kernel/fs/FileTable.h"
-#include "kernel/mm/AddressSpace.h"
 #include "kernel/signal/Signal.h"
 #include "kernel/arch/Trap.h"
 #include "kernel/lib/Log.h"
@@ -21,13 +20,8 @@ namespace osv {
 [[gnu::weak]] Result<Ref<File>> openConsole(int which){return Ref<File>();}
 }
 namespace osv{
-[[gnu::weak]] Result<AddressSpace*> AddressSpace::create(){panic("AS");}
-[[gnu::weak]] void AddressSpace::initBreak(VAddr,VAddr){}
-[[gnu::weak]] Result<VAddr> AddressSpace::map(VAddr hint, size_t len, int prot, int flags, Ref<MemoryObject> object, uint64_t offset, std::string_view name){return Errno::NoMem;}
-[[gnu::weak]] Result<void> AddressSpace::mapResident(VAddr v, size_t len, int prot, PAddr phys, std::string_view name){return Errno::NoMem;}
 [[gnu::weak]] Result<FileTable *> FileTable::create(){return Errno::NoMem;}
 [[gnu::weak]] Result<int> FileTable::install(Ref<File> f, bool closeOnExec, int min){return 0;}
 [[gnu::weak]] void futexThreadExit(Thread&){}
 [[gnu::weak]] void futexWakeAt(VAddr,unsigned){}
-[[gnu::weak]] bool handlePageFault(VAddr,bool,bool,Frame const&){return false;}
 }
