@@ -439,7 +439,7 @@ private:
     ++numVariables;
     // One section has one set of flags, and a thread's copy must be in one piece: constants and zeros live there too.
     variable->setConstant(false);
-    if (!variable->isDeclaration())
+    if (!variable->isDeclaration() && !variable->getSection().starts_with(kSection))
       variable->setSection(kSection);
     if (variable->hasCommonLinkage())
       variable->setLinkage(GlobalValue::WeakAnyLinkage); // common has no section

@@ -21,4 +21,12 @@ public:
   static bool isRequired() { return true; }
 };
 
+/// TlsSwitch.cpp: gives functions that the program calls the switch to the kernel's FS, where they need it (model
+/// `fs`).
+class TlsSwitchPass : public llvm::PassInfoMixin<TlsSwitchPass> {
+public:
+  llvm::PreservedAnalyses run(llvm::Module &module, llvm::ModuleAnalysisManager &analyses);
+  static bool isRequired() { return true; }
+};
+
 } // namespace osv

@@ -7,7 +7,8 @@
 // KernelTls runs at the end of function simplification, once inlining and SROA have turned references and `this`
 // pointers into direct uses, and before the passes that tidy up; EarlyCSE then merges the loads of `GateBlock::self`.
 // At -O0 the same place exists and nothing has been done before: every use is one expression, so accesses are direct
-// there as well.
+// there as well. GateCheck runs just before it, so that it still sees what is a thread_local. TlsSwitch runs last: its
+// wrapper must stay as it is made.
 #include "Passes.h"
 #include "llvm/Passes/PassBuilder.h"
 #include "llvm/Passes/PassPlugin.h"
@@ -36,11 +37,18 @@ void addOptimizerEarly(ModulePassManager &passes, OptimizationLevel level) {
     passes.addPass(createModuleToFunctionPassAdaptor(EarlyCSEPass()));
 }
 
+void addOptimizerLast(ModulePassManager &passes, OptimizationLevel) {
+  if (tlsModel == Model::Fs)
+    passes.addPass(osv::TlsSwitchPass());
+}
+
 bool parseModulePass(StringRef name, ModulePassManager &passes, ArrayRef<PassBuilder::PipelineElement>) {
   if (name == "kernel-tls")
     passes.addPass(osv::KernelTlsPass());
   else if (name == "gate-check")
     passes.addPass(osv::GateCheckPass());
+  else if (name == "tls-switch")
+    passes.addPass(osv::TlsSwitchPass());
   else
     return false;
   return true;
@@ -52,5 +60,6 @@ extern "C" LLVM_ATTRIBUTE_VISIBILITY_DEFAULT PassPluginLibraryInfo llvmGetPassPl
   return {LLVM_PLUGIN_API_VERSION, "OsvPasses", "1", [](PassBuilder &builder) {
             builder.registerPipelineParsingCallback(parseModulePass);
             builder.registerOptimizerEarlyEPCallback(addOptimizerEarly);
+            builder.registerOptimizerLastEPCallback(addOptimizerLast);
           }};
 }
