@@ -18,11 +18,7 @@
 #include <linux/auxvec.h>
 #include <linux/mman.h>
 
-#if __has_include("kernel/lib/Random.h")
 #include "kernel/lib/Random.h"
-#else
-static void randomBytes(std::span<char> b) { for (char &c : b) { uint64_t r = 7; osv::arch::hardwareRandom(r); c = char(r); } }
-#endif
 #if __has_include("kernel/vdso/Vdso.h")
 #include "kernel/vdso/Vdso.h"
 #else
@@ -215,7 +211,7 @@ Result<void> loadProgram(Process &process, Frame &frame) {
   uint64_t platform = TRY(b->pushString("x86_64"));
   b->align();
   char bytes[16];
-  randomBytes(bytes);
+  fillRandom(std::as_writable_bytes(std::span(bytes)));
   uint64_t random = TRY(b->pushBytes(bytes, sizeof bytes));
 
   TRY(b->word(args->count));

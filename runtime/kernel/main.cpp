@@ -12,6 +12,7 @@
 #include "kernel/fs/FileTable.h"
 #include "kernel/fs/Vfs.h"
 #include "kernel/lib/Log.h"
+#include "kernel/lib/Random.h"
 #include "kernel/mm/AddressSpace.h"
 #include "kernel/mm/Heap.h"
 #include "kernel/mm/PageAllocator.h"
@@ -69,6 +70,7 @@ void kernelMain(std::string_view line) {
   readOptions();
   initScheduler();                     // current() works
   initTime();
+  seedRandom();                        // reads the clock
   VERIFY(console::init().ok());        // interrupt-driven from here on
   log(LogLevel::Info, "osv: {} TLS model, {} KiB of memory", osv_image.tlsModel == abi::kTlsGs ? "gs" : "fs", memoryStats().totalPages * 4);
   auto process = make<Process>();
