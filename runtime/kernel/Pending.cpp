@@ -23,6 +23,4 @@ namespace osv{
 [[gnu::weak]] Result<FileTable *> FileTable::create(){return Errno::NoMem;}
 [[gnu::weak]] Result<Ref<File>> FileTable::get(int){return Errno::BadF;}
 [[gnu::weak]] Result<int> FileTable::install(Ref<File> f, bool closeOnExec, int min){return 0;}
-[[gnu::weak]] void futexThreadExit(Thread&){}
-[[gnu::weak]] void futexWakeAt(VAddr,unsigned){}
 }

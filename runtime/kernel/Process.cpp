@@ -14,8 +14,22 @@
 #include "kernel/lib/UserPtr.h"
 #include "kernel/sched/Futex.h"
 #include "kernel/sched/Scheduler.h"
+#include "kernel/signal/Signal.h"
 
 namespace osv {
+
+Process::Process() {
+  for (struct rlimit64 &l : limits)
+    l = {RLIM64_INFINITY, RLIM64_INFINITY};
+  limits[RLIMIT_STACK] = {8 << 20, RLIM64_INFINITY};
+  limits[RLIMIT_CORE] = {0, RLIM64_INFINITY};
+  limits[RLIMIT_NOFILE] = {1024, 1 << 20};
+  limits[RLIMIT_MEMLOCK] = {8 << 20, 8 << 20};
+  limits[RLIMIT_MSGQUEUE] = {819200, 819200};
+  limits[RLIMIT_SIGPENDING] = {4096, 4096};
+  limits[RLIMIT_NICE] = {0, 0};
+  limits[RLIMIT_RTPRIO] = {0, 0};
+}
 
 void Process::beginExit(int status, int signal) {
   if (exiting.exchange(true))
@@ -59,6 +73,7 @@ void exitCurrentThread(int status) {
     if (UserPtr<int32_t>(t.clearChildTid).write(0).ok())
       (void)futexWake(VAddr(t.clearChildTid), FutexScope::Shared, 1);
   }
+  releaseSignals(t);
   bool last;
   {
     IrqSpinGuard g(p.threadsLock);

@@ -2,6 +2,7 @@
 //
 // A process: address space, files, signal actions, threads, and how it ends. An object, not a set of globals, so that more than one stays possible.
 #pragma once
+#include "kernel/Credentials.h"
 #include "kernel/lib/Ref.h"
 #include "kernel/sched/Thread.h"
 #include "kernel/signal/SignalState.h"
@@ -15,12 +16,13 @@ class FsContext;
 
 class Process {
 public:
+  Process();
   int32_t pid = 1;
   AddressSpace *addressSpace = nullptr;
   FileTable *files = nullptr;
   FsContext *fs = nullptr; ///< root, cwd, umask
   ProcessSignals signals;
-  struct rlimit64 limits[16] = {};
+  struct rlimit64 limits[16]; ///< by RLIMIT_*; the constructor sets Linux's defaults for a login of root
   Nanos startTime = 0;
 
   // Threads, ordered by tid: under `threadsLock`, taken with interrupts off.
@@ -53,6 +55,9 @@ public:
   uint64_t argStart = 0, argEnd = 0, envStart = 0, envEnd = 0;
 
   // Small per-process state of system calls.
+  Credentials credentials;
+  int32_t sessionId = 1, groupId = 1;
+  bool childSubreaper = false;
   uint32_t personality = 0;
   bool noNewPrivs = false;
   uint8_t dumpable = 1;

@@ -41,23 +41,6 @@ private:
   Bucket &low, &high;
 };
 
-/// Is `word` in a shared mapping? The area may change while we look; the caller then just has a key that nobody else
-/// has.
-bool inSharedMapping(AddressSpace &space, VAddr word) {
-  struct Search {
-    VAddr word;
-    bool shared = false;
-  } search{word};
-  space.forEach(
-      [](void *ctx, const AddressSpace::AreaInfo &area) {
-        auto *s = static_cast<Search *>(ctx);
-        if (area.start <= s->word && s->word < area.end)
-          s->shared = area.shared;
-      },
-      &search);
-  return search.shared;
-}
-
 /// Wakes up to `n` waiters of `k`. Bucket locked. EINVAL when one of them waits for a PI lock.
 Result<unsigned> wakeLocked(Bucket &b, const Key &k, unsigned n, uint32_t bits) {
   unsigned count = 0;
@@ -84,7 +67,7 @@ Result<Key> keyOf(VAddr word, FutexScope scope) {
   if (!isUserRange(word.value, 4))
     return Errno::Fault;
   AddressSpace &space = *currentProcess().addressSpace;
-  if (scope == FutexScope::Shared && inSharedMapping(space, word)) {
+  if (scope == FutexScope::Shared && space.isShared(word)) {
     for (;;) {
       arch::Mapping m;
       if (space.pageTable().query(word, m))

@@ -26,6 +26,8 @@ namespace futex {
 struct PiWaiter;
 }
 
+inline constexpr uint64_t kDefaultTimerSlack = 50'000; ///< ns, as Linux
+
 struct Thread : RefCounted {
   arch::ThreadContext arch; ///< first: assembly knows its offset
   Process *process = nullptr;
@@ -54,6 +56,7 @@ struct Thread : RefCounted {
   uint64_t robustList = 0;
   std::atomic<bool> exiting{false};
   int32_t exitCode = 0;
+  uint64_t timerSlack = kDefaultTimerSlack;
   futex::PiWaiter *piBlockedOn = nullptr; ///< FutexPi.cpp, under its lock
   bool piExited = false;                  ///< can no longer own a PI futex
 

@@ -15,6 +15,10 @@
 #include <linux/uio.h>
 
 struct clone_args;
+struct tms;
+struct futex_waitv;
+struct __user_cap_header_struct;
+struct __user_cap_data_struct;
 struct statx;
 struct statfs;
 struct epoll_event;
