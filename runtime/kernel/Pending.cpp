@@ -24,3 +24,4 @@ namespace osv{
 [[gnu::weak]] Result<Ref<File>> FileTable::get(int){return Errno::BadF;}
 [[gnu::weak]] Result<int> FileTable::install(Ref<File> f, bool closeOnExec, int min){return 0;}
 }
+namespace osv{ [[gnu::weak]] void AddressSpace::forEach(void (*)(void*, AreaInfo const&), void*){} }
