@@ -13,7 +13,9 @@
 #include "rewriter/link/RootFs.h"
 #include "rewriter/link/RuntimeLink.h"
 #include "llvm/Config/llvm-config.h"
+#include "llvm/Support/ErrorHandling.h"
 #include "llvm/Support/raw_ostream.h"
+#include <cstdlib>
 
 using namespace llvm;
 using namespace osv;
@@ -74,7 +76,16 @@ static ExitStatus process(const CommandLine &line, StringRef input) {
   return ctx.diag.hasErrors() ? kRefused : kDone;
 }
 
+/// LLVM's own way to give up ("out of memory" and the like) would abort; that is status 3 as well.
+static void giveUp(void *, const char *reason, bool) {
+  errs() << "osv-rewrite: internal error: " << reason << '\n';
+  errs().flush();
+  std::_Exit(kInternal);
+}
+
 int main(int argc, char **argv) {
+  install_fatal_error_handler(giveUp);
+  install_bad_alloc_error_handler(giveUp);
   errs().enable_colors(wantColours(errs()));
   Expected<CommandLine> line = parseCommandLine(argc, argv);
   if (!line) {
