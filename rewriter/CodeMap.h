@@ -37,10 +37,9 @@ struct Remarkable {
 };
 
 struct JumpTable {
-  VAddr jump, table;
-  unsigned entries;
-  uint8_t entrySize; ///< 4: offsets from `base`; 8: addresses
-  VAddr base;
+  VAddr jump, table, base;
+  uint8_t entrySize;          ///< 4: offsets from `base`; 8: addresses
+  std::vector<VAddr> targets; ///< one for each entry
 };
 
 struct Coverage {
@@ -66,6 +65,7 @@ public:
   std::vector<Region> regions;        ///< ascending
   std::vector<Function> functions;    ///< ascending by begin, one for each begin
   std::vector<Remarkable> remarkable; ///< ascending
+  std::vector<VAddr> taken;           ///< addresses that code or data may hold, ascending
   std::vector<JumpTable> jumpTables;  ///< ascending by jump
   std::vector<AddrRange> unproven;    ///< bytes of executable sections that are neither proven nor padding
   Coverage coverage;

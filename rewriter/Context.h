@@ -5,6 +5,7 @@
 // which member is said beside it. Nothing here prints or exits.
 #pragma once
 #include "abi/Image.h"
+#include "rewriter/Analysis.h"
 #include "rewriter/CodeMap.h"
 #include "rewriter/Diag.h"
 #include "rewriter/elf/Image.h"
@@ -13,6 +14,12 @@
 #include <vector>
 
 namespace osv {
+
+enum class ReportKind { Text, Json, Sarif, Html };
+struct Report {
+  ReportKind kind;
+  std::string file; ///< empty: standard output
+};
 
 /// The command line, after validation.
 struct Options {
@@ -23,6 +30,7 @@ struct Options {
   std::vector<std::string> args; ///< after --
   std::string libDir;            ///< where runtime-*.a and kernel.ld are
   bool debugInfo = false;        ///< -g: keep the runtime's DWARF in the image
+  std::vector<Report> reports;   ///< --report
   bool check = false;            ///< inspect only
   bool verbose = false;
 };
@@ -86,8 +94,9 @@ struct Context {
   Options opts;
   Diag diag;
 
-  elf::Image image; ///< elf/Reader
-  CodeMap code;     ///< analysis/FindCode
+  elf::Image image;                ///< elf/Reader
+  CodeMap code;                    ///< analysis/FindCode
+  Analysis analysis;               ///< the other stages of analysis/
   std::vector<Edit> edits;         ///< patch/, link/Relocations; sorted by address before linking
   StubCode stubs;                  ///< patch/
   std::vector<abi::TrapMap> traps; ///< patch/

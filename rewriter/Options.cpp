@@ -3,6 +3,7 @@
 // Options.td turned into CommandLine, with every value checked.
 #include "rewriter/Options.h"
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringSwitch.h"
 #include "llvm/Option/Arg.h"
 #include "llvm/Option/ArgList.h"
 #include "llvm/Option/OptTable.h"
@@ -63,6 +64,23 @@ Error addEnvironment(std::vector<std::string> &env, StringRef entry) {
   return Error::success();
 }
 
+/// One --report=KIND[=FILE].
+Error addReport(std::vector<Report> &reports, StringRef value) {
+  auto [kindName, file] = value.split('=');
+  std::optional<ReportKind> kind = StringSwitch<std::optional<ReportKind>>(kindName)
+                                       .Case("text", ReportKind::Text)
+                                       .Case("json", ReportKind::Json)
+                                       .Case("sarif", ReportKind::Sarif)
+                                       .Case("html", ReportKind::Html)
+                                       .Default(std::nullopt);
+  if (!kind)
+    return createStringError("--report=" + kindName + " is none of 'text', 'json', 'sarif' and 'html'");
+  if (file.empty() && value.contains('='))
+    return createStringError("--report=" + value + " names no file");
+  reports.push_back({*kind, file.str()});
+  return Error::success();
+}
+
 } // namespace
 
 Expected<CommandLine> parseCommandLine(int argc, char **argv) {
@@ -104,6 +122,11 @@ Expected<CommandLine> parseCommandLine(int argc, char **argv) {
   if (const Arg *arg = args.getLastArg(OPT_error_limit))
     if (StringRef(arg->getValue()).getAsInteger(10, line.errorLimit))
       return createStringError("--error-limit=" + Twine(arg->getValue()) + " is no number");
+  for (const std::string &value : args.getAllArgValues(OPT_report))
+    if (Error error = addReport(opts.reports, value))
+      return error;
+  if (opts.check && opts.reports.empty())
+    opts.reports.push_back({ReportKind::Text, ""});
   line.warningFlags = args.getAllArgValues(OPT_warning);
   Diag scratch;
   for (const std::string &flag : line.warningFlags)
@@ -112,6 +135,8 @@ Expected<CommandLine> parseCommandLine(int argc, char **argv) {
 
   if (line.inputs.empty())
     return createStringError("no input program");
+  if (line.inputs.size() > 1 && any_of(opts.reports, [](const Report &r) { return !r.file.empty(); }))
+    return createStringError("a report of several inputs cannot go to one file");
   if (opts.check) {
     if (!opts.output.empty())
       return createStringError("--check makes no image, so '-o' has no meaning");

@@ -15,6 +15,8 @@ def tls : Joined<["--"], "tls=">, MetaVarName<"gs|fs">,
 defm root : Value<"root", "<dir>", "Pack <dir> as the root file system">;
 defm env : Value<"env", "<K=V>", "Add K=V to the program's environment; may be repeated, a later K wins">;
 def check : Flag2<"check", "Only inspect the inputs and say whether they can run; no image is made">;
+def report : Joined<["--"], "report=">, MetaVarName<"text|json|sarif|html[=<file>]">,
+  HelpText<"Write what was found out, to standard output or <file>; may be repeated (with --check: text by default)">;
 def verbose : Flag<["-"], "v">, HelpText<"Say where everything goes">;
 def debug : Flag<["-"], "g">, HelpText<"Keep the runtime's debug information in the image">;
 defm lib_dir : Value<"lib-dir", "<dir>", "Use the runtime in <dir> instead of ../lib/osv beside this program">;

@@ -12,10 +12,9 @@
 #include "rewriter/link/Relocations.h"
 #include "rewriter/link/RootFs.h"
 #include "rewriter/link/RuntimeLink.h"
+#include "rewriter/report/Report.h"
 #include "llvm/Config/llvm-config.h"
-#include "llvm/Support/ErrorHandling.h"
 #include "llvm/Support/raw_ostream.h"
-#include <cstdlib>
 
 using namespace llvm;
 using namespace osv;
@@ -52,6 +51,13 @@ static Error run(Context &ctx, StringRef input) {
   if (Error error = analysis::findCode(ctx))
     return error;
 
+  // What the code does: system calls, the thread pointer, and what ring 0 would change.
+  for (auto stage :
+       {analysis::identifyToolchain, analysis::findSyscalls, analysis::findThreadPointer, analysis::findHazards})
+    if (Error error = stage(ctx))
+      return error;
+  analysis::judge(ctx);
+
   // All that is wrong with the program has been found: refuse it before anything is written.
   if (ctx.opts.check || ctx.diag.hasErrors())
     return Error::success();
@@ -68,6 +74,11 @@ static ExitStatus process(const CommandLine &line, StringRef input) {
     cantFail(ctx.diag.applyFlag(flag));
 
   Error internal = handleErrors(run(ctx, input), [&](FindingError &e) { ctx.diag.report(std::move(e.finding)); });
+  // The findings go into the reports as well, so these come first; what is wrong with the program is printed last.
+  if (!internal)
+    internal = handleErrors(report::writeReports(ctx, outs()),
+                            [&](FindingError &e) { ctx.diag.report(std::move(e.finding)); });
+  outs().flush();
   ctx.diag.flush(errs());
   if (internal) {
     errs() << input << ": internal error: " << toString(std::move(internal)) << '\n';
@@ -76,16 +87,7 @@ static ExitStatus process(const CommandLine &line, StringRef input) {
   return ctx.diag.hasErrors() ? kRefused : kDone;
 }
 
-/// LLVM's own way to give up ("out of memory" and the like) would abort; that is status 3 as well.
-static void giveUp(void *, const char *reason, bool) {
-  errs() << "osv-rewrite: internal error: " << reason << '\n';
-  errs().flush();
-  std::_Exit(kInternal);
-}
-
 int main(int argc, char **argv) {
-  install_fatal_error_handler(giveUp);
-  install_bad_alloc_error_handler(giveUp);
   errs().enable_colors(wantColours(errs()));
   Expected<CommandLine> line = parseCommandLine(argc, argv);
   if (!line) {

@@ -72,6 +72,7 @@ private:
     TableCandidate candidate;
     unsigned read; ///< entries believed
     bool done;
+    std::vector<VAddr> targets;
   };
   static constexpr size_t kLookAhead = 32; ///< instructions behind a table's entry that must look like code
   void findTables(ArrayRef<VAddr> jumps);
@@ -178,7 +179,7 @@ void Finder::finishTables() {
       continue;
     const TableCandidate &c = table.candidate;
     jumpStates[c.jump.raw()] = JumpState::Resolved;
-    map.jumpTables.push_back({c.jump, c.table, table.read, c.entrySize, c.base});
+    map.jumpTables.push_back({c.jump, c.table, c.base, c.entrySize, table.targets});
   }
   llvm::sort(map.jumpTables, [](const JumpTable &a, const JumpTable &b) {
     return std::tie(a.jump, a.table, a.base) < std::tie(b.jump, b.table, b.base);
@@ -219,7 +220,7 @@ void Finder::findTables(ArrayRef<VAddr> jumps) {
   for (size_t i = 0; i < open.size(); i++) {
     jumpStates[open[i].raw()] = results[i].isTable ? JumpState::Open : JumpState::NoTable;
     for (const TableCandidate &candidate : results[i].candidates) {
-      tables.push_back({candidate, 0, false});
+      tables.push_back({candidate, 0, false, {}});
       if (candidate.isCertain)
         tableStarts.push_back(candidate.table);
     }
@@ -277,6 +278,7 @@ std::vector<VAddr> Finder::readTable(Table &table, unsigned entries) const {
     return {};
   }
   table.read += targets.size();
+  table.targets.insert(table.targets.end(), targets.begin(), targets.end());
   table.done |= c.bound || most == room;
   return targets;
 }
@@ -286,6 +288,7 @@ std::vector<VAddr> Finder::readTable(Table &table, unsigned entries) const {
 void Finder::judgePointers(std::vector<VAddr> pointers, std::vector<VAddr> &work) {
   llvm::sort(pointers);
   pointers.erase(llvm::unique(pointers), pointers.end());
+  map.taken.insert(map.taken.end(), pointers.begin(), pointers.end());
   for (VAddr pointer : pointers) {
     if (map.isInstructionStart(pointer) || !map.regionAt(pointer) || !judged.insert(pointer.raw()).second)
       continue;
@@ -309,6 +312,7 @@ void Finder::scanData() {
       if (!map.regionAt(to))
         continue;
       walker.markTarget(to);
+      map.taken.push_back(to);
       if (!map.isInstructionStart(to))
         possiblePointers.push_back(to);
     }
@@ -466,7 +470,8 @@ void Finder::findPossible() {
         at += length;
         continue;
       }
-      bool isFirst = at == hole.begin || at.raw() % 16 == 0 || map.isPossibleStart(at - 1);
+      // Inside a function only what is right behind known code can be one of its blocks.
+      bool isFirst = at == hole.begin || (at.raw() % 16 == 0 && !map.functionAt(at));
       if (isFirst && tryPossible(at))
         continue;
       // Data: go on at the next place where a function may begin.
@@ -495,6 +500,8 @@ void Finder::run() {
   finishTables();
   measure();
   findPossible();
+  llvm::sort(map.taken);
+  map.taken.erase(llvm::unique(map.taken), map.taken.end());
   llvm::sort(map.remarkable, [](const Remarkable &a, const Remarkable &b) { return a.addr < b.addr; });
   map.remarkable.erase(llvm::unique(map.remarkable, [](const auto &a, const auto &b) { return a.addr == b.addr; }),
                        map.remarkable.end());

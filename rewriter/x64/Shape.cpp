@@ -368,6 +368,8 @@ Shape scan(ArrayRef<uint8_t> bytes, VAddr addr) {
       flags = kTwoByte[opcode];
       if (opcode == 0x05)
         shape.traits |= kSyscall;
+      else if (opcode == 0xa2)
+        shape.traits |= kCpuid;
     }
   } else {
     flags = kOneByte[opcode];
@@ -430,6 +432,8 @@ Shape scan(ArrayRef<uint8_t> bytes, VAddr addr) {
       shape.traits |= kImmRef;
       shape.value = read32le(&bytes[immAt]);
     }
+    if (prefixes.rexW && (shape.traits & kImmRef) && (shape.value & 0xfffff000) == 0xff600000)
+      shape.traits |= kVsyscall;
     break;
   default:
     break;

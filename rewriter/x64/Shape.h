@@ -27,12 +27,14 @@ enum class Flow : uint8_t {
 };
 
 enum Trait : uint8_t {
-  kFs = 1,        ///< accesses memory through FS
-  kGs = 2,        ///< accesses memory through GS
-  kSyscall = 4,   ///< `syscall`
-  kSensitive = 8, ///< privileged, or changes segments, flags or protection keys: a full decode tells
-  kRef = 16,      ///< RIP-relative lea: `value` is an address that is taken
-  kImmRef = 32,   ///< an immediate is moved or pushed: `value` may be an address that is taken, unless in PIE
+  kFs = 1,         ///< accesses memory through FS
+  kGs = 2,         ///< accesses memory through GS
+  kSyscall = 4,    ///< `syscall`
+  kSensitive = 8,  ///< privileged, or changes segments, flags or protection keys: a full decode tells
+  kRef = 16,       ///< RIP-relative lea: `value` is an address that is taken
+  kImmRef = 32,    ///< an immediate is moved or pushed: `value` may be an address that is taken, unless in PIE
+  kCpuid = 64,     ///< `cpuid`
+  kVsyscall = 128, ///< an immediate is an address in the vsyscall page
 };
 
 struct Shape {

@@ -179,12 +179,10 @@ osv_enter_program:
         cli
         movq GATE(GATE_STACK_TOP), %rax
         subq $FRAME_SIZE, %rax
-        leaq FRAME_SIZE-8(%rdi), %rsi    # downwards: *frame may lie on this very stack and overlap the place it goes to
-        leaq FRAME_SIZE-8(%rax), %rdi
+        movq %rdi, %rsi
+        movq %rax, %rdi
         movl $FRAME_SIZE/8, %ecx
-        std
         rep movsq
-        cld
         movq %rax, %rsp
         jmp osv_frame_exit
 

@@ -64,9 +64,7 @@ public:
 private:
   uint64_t a = 0;
 };
-template <typename T>
-  requires std::is_void_v<T>
-class UserPtr<T> {
+template <> class UserPtr<void> {
 public:
   UserPtr() = default;
   explicit UserPtr(uint64_t a) : a(a) {}

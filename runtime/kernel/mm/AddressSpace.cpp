@@ -15,6 +15,7 @@
 #include "kernel/mm/PageAllocator.h"
 #include "kernel/mm/SharedMemory.h"
 #include <algorithm>
+#include <asm/signal.h>
 
 namespace osv {
 namespace {
