@@ -2,6 +2,9 @@
 //
 // An open file description (what a descriptor points to), whatever is behind it: regular file, console, pipe, eventfd, epoll, ...
 // Operations that a kind of file does not have fail with Linux's error. Refcounted; shared by dup and by threads.
+//
+// Readiness: a file wakes `readiness()` with the EPOLL* bits that became true, whenever its state changes so that `poll()` may answer
+// differently. poll, select and epoll wait there; blocking reads and writes of the file itself may use the same queue or their own.
 #pragma once
 #include "kernel/lib/Ref.h"
 #include "kernel/lib/Result.h"
@@ -9,25 +12,44 @@
 #include "kernel/mm/MemoryObject.h"
 #include "kernel/sched/WaitQueue.h"
 #include <asm/stat.h>
+#include <boost/intrusive/list.hpp>
+#include <linux/fcntl.h>
 #include <linux/fs.h>
 #include <linux/uio.h>
 #include <span>
 
+struct statfs;
+
 namespace osv {
+
+class Dentry;
+class Inode;
+struct EpollItem;
 
 /// Where bytes go to or come from: a list of program buffers, or one kernel buffer. Keeps its position; copies may sleep.
 class IoBuffer {
 public:
-  static IoBuffer kernel(void *p, size_t n);
-  static IoBuffer user(VAddr p, size_t n);
-  static IoBuffer user(std::span<const struct iovec> vec); ///< lengths already validated (sum <= INT_MAX & ~4095)
+  IoBuffer() = default;
+  static IoBuffer kernel(void *p, size_t n) { return IoBuffer(p, n, false); }
+  static IoBuffer user(VAddr p, size_t n) { return IoBuffer(reinterpret_cast<void *>(p.value), n, true); }
+  /// Lengths already validated (sum <= INT_MAX & ~4095). `vec` must outlive the buffer.
+  static IoBuffer user(std::span<const struct iovec> vec);
   size_t remaining() const { return left; }
-  /// Moves up to n bytes between the buffer and kernel memory; EFAULT only when nothing could be copied.
-  Result<size_t> copyIn(void *dst, size_t n);   ///< buffer -> dst (write(2))
-  Result<size_t> copyOut(const void *src, size_t n); ///< src -> buffer (read(2))
+  /// Moves up to n bytes between the buffer and kernel memory. The count is short when the program's memory ends early; EFAULT only when
+  /// nothing could be copied.
+  Result<size_t> copyIn(void *dst, size_t n) { return move<true>(dst, n); }         ///< buffer -> dst (write(2))
+  Result<size_t> copyOut(const void *src, size_t n) { return move<false>(const_cast<void *>(src), n); } ///< src -> buffer (read(2))
+  /// Writes zeros.
+  Result<size_t> zero(size_t n);
+  void skip(size_t n);
+  /// Forgets all but the first n bytes of what remains.
+  void limit(size_t n) { left = left < n ? left : n; }
 
 private:
-  std::span<const struct iovec> vec;
+  IoBuffer(void *p, size_t n, bool isUser) : single{p, n}, left(n), isUser(isUser) {}
+  template <bool In> Result<size_t> move(void *mem, size_t n);
+
+  std::span<const struct iovec> vec; ///< empty: `single`
   struct iovec single = {};
   size_t offset = 0, left = 0;
   bool isUser = false;
@@ -35,11 +57,14 @@ private:
 
 class File : public RefCounted {
 public:
-  virtual ~File() = default;
-  int flags = 0;        ///< O_* status flags (O_APPEND, O_NONBLOCK, access mode)
+  File();
+  virtual ~File();
+  File(const File &) = delete;
+  int flags = 0;         ///< O_* status flags (O_APPEND, O_NONBLOCK, access mode)
   uint64_t position = 0; ///< under posLock
   Mutex posLock;
-  WaitQueue pollQueue;  ///< woken with EPOLL* bits when readiness changes
+  WaitQueue pollQueue;   ///< woken with EPOLL* bits when readiness changes
+  Ref<Dentry> dentry;    ///< the name it was opened by; null for pipes, sockets, ...
 
   virtual Result<size_t> read(IoBuffer &io) { return Errno::Inval; }
   virtual Result<size_t> write(IoBuffer &io) { return Errno::Inval; }
@@ -47,14 +72,38 @@ public:
   virtual Result<size_t> writeAt(IoBuffer &io, uint64_t offset) { return Errno::SPipe; }
   virtual Result<uint64_t> seek(int64_t offset, int whence) { return Errno::SPipe; }
   virtual Result<long> ioctl(unsigned cmd, uint64_t arg) { return Errno::NoTty; }
-  virtual Result<void> stat(struct stat &out) { return Errno::Inval; }
+  /// Of the inode when there is one; else that of an anonymous inode (`kind`).
+  virtual Result<void> stat(struct stat &out);
   virtual Result<void> truncate(uint64_t size) { return Errno::Inval; }
+  /// fallocate; EOPNOTSUPP for a regular file that lacks the mode.
+  virtual Result<void> allocate(int mode, uint64_t offset, uint64_t len) { return Errno::NoDev; }
   virtual Result<size_t> readDirectory(IoBuffer &io) { return Errno::NotDir; } ///< getdents64 records
   virtual Result<Ref<MemoryObject>> memoryObject() { return Errno::NoDev; }     ///< mmap
   virtual Result<void> sync() { return Errno::Inval; }
-  /// Ready events (EPOLLIN...) now.
-  virtual uint32_t poll() { return 0x1 | 0x4; }
-  virtual const char *kind() const { return "file"; } ///< "anon_inode:[eventfd]" etc. for /proc/self/fd
+  /// Ready events (EPOLLIN...) now. May take sleeping locks.
+  virtual uint32_t poll() { return 0x1 | 0x4 | 0x40 | 0x100; }
+  /// False: poll is always "ready" and epoll_ctl says EPERM (regular files, directories).
+  virtual bool canPoll() const { return true; }
+  /// Where changes of `poll()` are announced.
+  virtual WaitQueue &readiness() { return pollQueue; }
+  virtual const char *kind() const { return "anon_inode:[file]"; } ///< "anon_inode:[eventfd]" etc. for /proc/self/fd
+  /// A new description of the same thing, for open("/proc/self/fd/N") of what has no name. ENXIO.
+  virtual Result<Ref<File>> reopen(int flags) { return Errno::NxIo; }
+  /// Opened with O_PATH: only a place in the tree.
+  virtual bool isPath() const { return false; }
+  virtual class PipeFile *asPipe() { return nullptr; }
+  virtual class EpollFile *asEpoll() { return nullptr; }
+  /// Is `position` a position in bytes (regular files)? Decides about pread on ordinary files and about sendfile.
+  virtual bool seekable() const { return false; }
+
+  bool readable() const { return (flags & O_ACCMODE) != O_WRONLY; }
+  bool writable() const { return (flags & O_ACCMODE) != O_RDONLY; }
+  bool nonBlocking() const { return flags & O_NONBLOCK; }
+  Inode *inode() const; ///< null when there is no dentry
+
+  /// Called by the last Ref: leaves every epoll set while the object is whole.
+  void beforeDelete();
+  EpollItem *watchers = nullptr; ///< epoll items on this file; Epoll.cpp's, under its lock
 };
 
 } // namespace osv

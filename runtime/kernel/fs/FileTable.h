@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The descriptor table of a process.
+// The descriptor table of a process: small integers to open file descriptions, with the close-on-exec flag of each.
+// One spin lock, held for a few instructions; a File is never released under it.
 #pragma once
 #include "kernel/fs/File.h"
 
@@ -21,10 +22,20 @@ public:
   int next(int fd);
 
 private:
+  struct Slot {
+    File *file;
+    bool closeOnExec;
+  };
+  /// Makes slot `fd` exist. Called with the lock held; drops it to allocate.
+  Result<void> grow(unsigned fd);
+
   SpinLock lock;
-  struct Slot;
   Slot *slots = nullptr;
   unsigned capacity = 0;
+  unsigned lowestFree = 0; ///< no descriptor below is free
 };
+
+/// RLIMIT_NOFILE of the running process. Defined with the system calls.
+unsigned descriptorLimit();
 
 } // namespace osv

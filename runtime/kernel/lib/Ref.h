@@ -32,7 +32,15 @@ public:
   /// Takes over the reference that `raw` was created with.
   static Ref adopt(T *raw) { Ref r; r.p = raw; return r; }
   static Ref share(T *raw) { if (raw) raw->retain(); return adopt(raw); }
-  void reset() { if (T *old = std::exchange(p, nullptr)) if (old->release()) delete old; }
+  /// Before the last reference deletes the object, `beforeDelete()` is called on it when it has one: the object is still whole then.
+  void reset() {
+    T *old = std::exchange(p, nullptr);
+    if (!old || !old->release())
+      return;
+    if constexpr (requires { old->beforeDelete(); })
+      old->beforeDelete();
+    delete old;
+  }
   T *leak() { return std::exchange(p, nullptr); }
   T *get() const { return p; }
   T *operator->() const { return p; }

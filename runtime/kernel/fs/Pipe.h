@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Pipes and fifos: a ring of bytes with Linux's rules. Capacity 64 KiB (F_SETPIPE_SZ changes it), writes of up to PIPE_BUF bytes are atomic,
+// end of file when the last writer has gone, SIGPIPE and EPIPE when the last reader has.
+//
+// One sleeping lock per pipe, because program memory is copied under it. The ring starts as one page and grows when more is waiting,
+// so a pipe used in turns costs 4 KiB. Both queues are woken under the lock and only when somebody is on them; a waiter is on its queue
+// before it takes the lock to look.
+#pragma once
+#include "kernel/fs/File.h"
+
+namespace osv {
+
+class Pipe : public RefCounted {
+public:
+  static constexpr uint32_t kDefaultCapacity = 65536;
+  static constexpr uint32_t kMaxCapacity = 1u << 20;
+  static constexpr uint32_t kAtomic = 4096; ///< PIPE_BUF
+  ~Pipe();
+
+  Result<size_t> read(IoBuffer &io, bool nonBlocking);
+  Result<size_t> write(IoBuffer &io, bool nonBlocking);
+  uint32_t poll(bool reader, bool writer);
+  uint32_t available();
+  uint32_t capacity();
+  /// F_SETPIPE_SZ: the new size. EBUSY, EPERM, EINVAL, ENOMEM.
+  Result<uint32_t> setCapacity(unsigned bytes);
+  void addEnd(bool reader, bool writer);
+  void removeEnd(bool reader, bool writer);
+  /// tee: copies up to n bytes from this pipe's front into `to` without taking them. Does not sleep for data or room (EAGAIN), 0 at end.
+  Result<size_t> copyTo(Pipe &to, size_t n);
+
+  Mutex lock;
+  WaitQueue readQueue;  ///< woken when there is data or an end
+  WaitQueue writeQueue; ///< woken when there is room or an end
+  uint32_t readers = 0, writers = 0;
+  uint32_t readerOpens = 0, writerOpens = 0; ///< ever opened: what a blocking open of a fifo waits for
+
+private:
+  Result<void> waitForData(bool nonBlocking);
+  Result<void> waitForRoom(uint32_t wanted, bool nonBlocking);
+  Result<void> resize(uint32_t bytes);
+  Result<size_t> fill(IoBuffer &io, size_t n);
+  uint32_t used() const { return head - tail; }
+
+  char *ring = nullptr;
+  uint32_t size = 0; ///< allocated, a power of two
+  uint32_t limit = kDefaultCapacity;
+  uint32_t head = 0, tail = 0; ///< run freely
+};
+
+/// One open end (or both, a fifo opened O_RDWR).
+class PipeFile : public File {
+public:
+  PipeFile(Ref<Pipe> pipe, bool reader, bool writer) : pipe(std::move(pipe)), reader(reader), writer(writer) {
+    this->pipe->addEnd(reader, writer);
+  }
+  ~PipeFile() override { pipe->removeEnd(reader, writer); }
+  Result<size_t> read(IoBuffer &io) override { return reader ? pipe->read(io, nonBlocking()) : Errno::BadF; }
+  Result<size_t> write(IoBuffer &io) override { return writer ? pipe->write(io, nonBlocking()) : Errno::BadF; }
+  Result<long> ioctl(unsigned cmd, uint64_t arg) override;
+  Result<void> stat(struct stat &out) override;
+  uint32_t poll() override { return pipe->poll(reader, writer); }
+  WaitQueue &readiness() override { return reader ? pipe->readQueue : pipe->writeQueue; }
+  const char *kind() const override { return "pipe:[1]"; }
+  Result<Ref<File>> reopen(int flags) override;
+  PipeFile *asPipe() override { return this; }
+
+  const Ref<Pipe> pipe;
+  const bool reader, writer;
+};
+
+/// Two ends of a new pipe. ENOMEM.
+Result<void> makePipe(int flags, Ref<File> &readEnd, Ref<File> &writeEnd);
+/// SIGPIPE for the running thread. Defined with the system calls.
+void raiseBrokenPipe();
+
+} // namespace osv
