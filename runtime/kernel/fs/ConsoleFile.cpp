@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Reads and writes go through a small kernel buffer, because the console's rings are filled with interrupts off, where program memory
-// must not be touched. The terminal ioctls are those of Linux's tty_ioctl(4) that make sense without job control.
+// Reads and writes go through a small kernel buffer, because the console's rings are filled with interrupts off, where
+// program memory must not be touched. The terminal ioctls are those of Linux's tty_ioctl(4) that make sense without job
+// control.
 #include "kernel/fs/ConsoleFile.h"
 #include "kernel/fs/Inode.h"
 #include "kernel/fs/Vfs.h"

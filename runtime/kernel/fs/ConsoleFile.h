@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The console as an open file. A standard stream that is no terminal (osv.tty) looks like the pipe that it is at the host.
+// The console as an open file. A standard stream that is no terminal (osv.tty) looks like the pipe that it is at the
+// host.
 #pragma once
 #include "kernel/dev/Console.h"
 #include "kernel/fs/File.h"

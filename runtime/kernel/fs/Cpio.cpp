@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Unpacks a `newc` cpio archive (magic 070701, 070702 with a checksum that is not looked at) into the tree. File contents stay where they are in the image; only names and
-// attributes are copied. Hard links are entries with the same inode number; the contents come with the last of them.
+// Unpacks a `newc` cpio archive (magic 070701, 070702 with a checksum that is not looked at) into the tree. File
+// contents stay where they are in the image; only names and attributes are copied. Hard links are entries with the same
+// inode number; the contents come with the last of them.
 #include "kernel/fs/Vfs.h"
 #include "kernel/mm/Heap.h"
 #include <cstring>
@@ -82,7 +83,8 @@ Result<Ref<Inode>> Unpacker::makeInode(const Header &h, const char *data) {
   case S_IFCHR:
   case S_IFBLK:
   case S_IFSOCK:
-    return Ref<Inode>(Ref<SpecialInode>::adopt(TRY(make<SpecialInode>(FsKind::Root, (h.mode & S_IFMT) | permissions, device))));
+    return Ref<Inode>(
+        Ref<SpecialInode>::adopt(TRY(make<SpecialInode>(FsKind::Root, (h.mode & S_IFMT) | permissions, device))));
   default:
     return Errno::Inval;
   }
@@ -106,7 +108,8 @@ Result<void> Unpacker::add(const Header &h, std::string_view path, const char *d
   }
   if (name.size() > 255)
     return Errno::Inval;
-  Ref<Dentry> dir = TRY(ensureDirectories(root, cut == std::string_view::npos ? std::string_view{} : path.substr(0, cut), FsKind::Root));
+  Ref<Dentry> dir = TRY(
+      ensureDirectories(root, cut == std::string_view::npos ? std::string_view{} : path.substr(0, cut), FsKind::Root));
   Directory *holder = dir->inode->asDirectory();
   if (!holder)
     return Errno::Inval;

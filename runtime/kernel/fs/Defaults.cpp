@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What every root has, whatever the archive brought: the mount points with their generated contents, /tmp, and the few files of /etc that
-// C libraries look at. What the archive has stays as it is.
+// What every root has, whatever the archive brought: the mount points with their generated contents, /tmp, and the few
+// files of /etc that C libraries look at. What the archive has stays as it is.
 #include "kernel/fs/Vfs.h"
 #include "kernel/mm/Heap.h"
 
@@ -48,7 +48,8 @@ Result<void> populateDefaults(Dentry &root) {
     if (TRY(etc->inode->lookup(*etc, f.name)))
       continue;
     auto data = Ref<FileData>::adopt(TRY(make<FileData>(f.contents.data(), f.contents.size())));
-    TRY(addEntry(*etc, f.name, Ref<Inode>(Ref<RegularInode>::adopt(TRY(make<RegularInode>(FsKind::Root, 0644, std::move(data)))))));
+    TRY(addEntry(*etc, f.name,
+                 Ref<Inode>(Ref<RegularInode>::adopt(TRY(make<RegularInode>(FsKind::Root, 0644, std::move(data)))))));
   }
   return {};
 }

@@ -66,7 +66,9 @@ public:
   bool canPoll() const override { return true; }
 };
 
-template <typename T, typename... As> Result<Ref<File>> opened(As... args) { return Ref<File>(Ref<T>::adopt(TRY(make<T>(args...)))); }
+template <typename T, typename... As> Result<Ref<File>> opened(As... args) {
+  return Ref<File>(Ref<T>::adopt(TRY(make<T>(args...))));
+}
 
 Result<Ref<File>> openNull(int) { return opened<NullFile>(); }
 Result<Ref<File>> openZero(int) { return opened<ZeroFile>(false); }
@@ -92,12 +94,15 @@ Result<void> populateDev(Dentry &dev) {
     unsigned major, minor;
     DeviceInode::Open open;
   } const kDevices[] = {
-      {"null", 0666, 1, 3, openNull},     {"zero", 0666, 1, 5, openZero},       {"full", 0666, 1, 7, openFull},
-      {"random", 0666, 1, 8, openRandom}, {"urandom", 0666, 1, 9, openRandom},  {"tty", 0666, 5, 0, openControllingTerminal},
+      {"null", 0666, 1, 3, openNull},        {"zero", 0666, 1, 5, openZero},
+      {"full", 0666, 1, 7, openFull},        {"random", 0666, 1, 8, openRandom},
+      {"urandom", 0666, 1, 9, openRandom},   {"tty", 0666, 5, 0, openControllingTerminal},
       {"console", 0620, 5, 1, openTerminal},
   };
   for (const auto &d : kDevices)
-    TRY(addEntry(dev, d.name, Ref<Inode>(Ref<DeviceInode>::adopt(TRY(make<DeviceInode>(FsKind::Dev, d.permissions, d.major, d.minor, d.open))))));
+    TRY(addEntry(dev, d.name,
+                 Ref<Inode>(Ref<DeviceInode>::adopt(
+                     TRY(make<DeviceInode>(FsKind::Dev, d.permissions, d.major, d.minor, d.open))))));
   TRY(addSymlink(dev, "fd", FsKind::Dev, "/proc/self/fd"));
   TRY(addSymlink(dev, "stdin", FsKind::Dev, "/proc/self/fd/0"));
   TRY(addSymlink(dev, "stdout", FsKind::Dev, "/proc/self/fd/1"));

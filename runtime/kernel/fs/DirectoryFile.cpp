@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Reading directories: the position is the cookie of the next entry (0 ".", 1 "..", then what the inode hands out), so an entry that is
-// there during the whole scan is returned exactly once whatever else is created or removed meanwhile.
+// Reading directories: the position is the cookie of the next entry (0 ".", 1 "..", then what the inode hands out), so
+// an entry that is there during the whole scan is returned exactly once whatever else is created or removed meanwhile.
 #include "kernel/fs/RegularFile.h"
 #include "kernel/fs/Vfs.h"
 #include "kernel/mm/Heap.h"
@@ -52,7 +52,8 @@ Result<size_t> DirectoryFile::readDirectory(IoBuffer &io, bool legacy) {
         return done;
       }
     }
-    // d_ino, d_off, d_reclen, then d_type and the name (getdents64), or the name and d_type in the last byte (getdents).
+    // d_ino, d_off, d_reclen, then d_type and the name (getdents64), or the name and d_type in the last byte
+    // (getdents).
     struct {
       uint64_t inode, offset;
       uint16_t length;

@@ -149,7 +149,8 @@ Result<void> EpollFile::control(int op, Ref<File> file, int fd, const struct epo
     if (item->event.events & EPOLLEXCLUSIVE)
       return Errno::Inval;
     item->event.data = event.data;
-    // The callback reads `events` without a lock: the fence orders it before the poll below, which sees what the callback may have missed.
+    // The callback reads `events` without a lock: the fence orders it before the poll below, which sees what the
+    // callback may have missed.
     std::atomic_ref<uint32_t>(item->event.events).store(event.events | kAlways, std::memory_order_seq_cst);
     if (file->poll() & item->event.events)
       markReady(*item);
@@ -161,7 +162,8 @@ Result<void> EpollFile::control(int op, Ref<File> file, int fd, const struct epo
 
 size_t EpollFile::collect(size_t most, bool (*put)(void *, size_t, const struct epoll_event &), void *ctx) {
   MutexGuard g(mutex);
-  // Everything that is ready now is looked at at most once; what stays ready (level-triggered) goes to the back, so that all get their turn.
+  // Everything that is ready now is looked at at most once; what stays ready (level-triggered) goes to the back, so
+  // that all get their turn.
   ReadyList batch;
   {
     IrqSpinGuard r(readyLock);
@@ -213,7 +215,8 @@ size_t EpollFile::collect(size_t most, bool (*put)(void *, size_t, const struct 
   return count;
 }
 
-Result<size_t> EpollFile::wait(size_t most, Nanos deadline, bool (*put)(void *, size_t, const struct epoll_event &), void *ctx) {
+Result<size_t> EpollFile::wait(size_t most, Nanos deadline, bool (*put)(void *, size_t, const struct epoll_event &),
+                               void *ctx) {
   if (size_t n = collect(most, put, ctx))
     return n;
   if (deadline == 0)

@@ -45,7 +45,8 @@ template <bool In> Result<size_t> IoBuffer::move(void *mem, size_t n) {
   while (done < n && left) {
     const struct iovec &run = vec.front();
     size_t len = std::min({run.iov_len - offset, n - done, left});
-    size_t missed = len ? copyRun(In, isUser, static_cast<char *>(mem) + done, static_cast<char *>(run.iov_base) + offset, len) : 0;
+    size_t missed =
+        len ? copyRun(In, isUser, static_cast<char *>(mem) + done, static_cast<char *>(run.iov_base) + offset, len) : 0;
     done += len - missed;
     offset += len - missed;
     left -= len - missed;

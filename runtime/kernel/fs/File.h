@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// An open file description (what a descriptor points to), whatever is behind it: regular file, console, pipe, eventfd, epoll, ...
-// Operations that a kind of file does not have fail with Linux's error. Refcounted; shared by dup and by threads.
+// An open file description (what a descriptor points to), whatever is behind it: regular file, console, pipe, eventfd,
+// epoll, ... Operations that a kind of file does not have fail with Linux's error. Refcounted; shared by dup and by
+// threads.
 //
-// Readiness: a file wakes `readiness()` with the EPOLL* bits that became true, whenever its state changes so that `poll()` may answer
-// differently. poll, select and epoll wait there; blocking reads and writes of the file itself may use the same queue or their own.
+// Readiness: a file wakes `readiness()` with the EPOLL* bits that became true, whenever its state changes so that
+// `poll()` may answer differently. poll, select and epoll wait there; blocking reads and writes of the file itself may
+// use the same queue or their own.
 #pragma once
 #include "kernel/lib/Ref.h"
 #include "kernel/lib/Result.h"
@@ -26,7 +28,8 @@ class Dentry;
 class Inode;
 struct EpollItem;
 
-/// Where bytes go to or come from: a list of program buffers, or one kernel buffer. Keeps its position; copies may sleep.
+/// Where bytes go to or come from: a list of program buffers, or one kernel buffer. Keeps its position; copies may
+/// sleep.
 class IoBuffer {
 public:
   IoBuffer() = default;
@@ -35,10 +38,12 @@ public:
   /// Lengths already validated (sum <= INT_MAX & ~4095). `vec` must outlive the buffer.
   static IoBuffer user(std::span<const struct iovec> vec);
   size_t remaining() const { return left; }
-  /// Moves up to n bytes between the buffer and kernel memory. The count is short when the program's memory ends early; EFAULT only when
-  /// nothing could be copied.
-  Result<size_t> copyIn(void *dst, size_t n) { return move<true>(dst, n); }         ///< buffer -> dst (write(2))
-  Result<size_t> copyOut(const void *src, size_t n) { return move<false>(const_cast<void *>(src), n); } ///< src -> buffer (read(2))
+  /// Moves up to n bytes between the buffer and kernel memory. The count is short when the program's memory ends early;
+  /// EFAULT only when nothing could be copied.
+  Result<size_t> copyIn(void *dst, size_t n) { return move<true>(dst, n); } ///< buffer -> dst (write(2))
+  Result<size_t> copyOut(const void *src, size_t n) {
+    return move<false>(const_cast<void *>(src), n);
+  } ///< src -> buffer (read(2))
   /// Writes zeros.
   Result<size_t> zero(size_t n);
   void skip(size_t n);
@@ -63,8 +68,8 @@ public:
   int flags = 0;         ///< O_* status flags (O_APPEND, O_NONBLOCK, access mode)
   uint64_t position = 0; ///< under posLock
   Mutex posLock;
-  WaitQueue pollQueue;   ///< woken with EPOLL* bits when readiness changes
-  Ref<Dentry> dentry;    ///< the name it was opened by; null for pipes, sockets, ...
+  WaitQueue pollQueue; ///< woken with EPOLL* bits when readiness changes
+  Ref<Dentry> dentry;  ///< the name it was opened by; null for pipes, sockets, ...
 
   virtual Result<size_t> read(IoBuffer &io) { return Errno::Inval; }
   virtual Result<size_t> write(IoBuffer &io) { return Errno::Inval; }
@@ -78,7 +83,7 @@ public:
   /// fallocate; EOPNOTSUPP for a regular file that lacks the mode.
   virtual Result<void> allocate(int mode, uint64_t offset, uint64_t len) { return Errno::NoDev; }
   virtual Result<size_t> readDirectory(IoBuffer &io) { return Errno::NotDir; } ///< getdents64 records
-  virtual Result<Ref<MemoryObject>> memoryObject() { return Errno::NoDev; }     ///< mmap
+  virtual Result<Ref<MemoryObject>> memoryObject() { return Errno::NoDev; }    ///< mmap
   virtual Result<void> sync() { return Errno::Inval; }
   /// Ready events (EPOLLIN...) now. May take sleeping locks.
   virtual uint32_t poll() { return 0x1 | 0x4 | 0x40 | 0x100; }

@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <cstring>
 #include <linux/falloc.h>
-#include <linux/memfd.h>
 #include <linux/fcntl.h>
+#include <linux/memfd.h>
 
 namespace osv {
 

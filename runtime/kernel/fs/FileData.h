@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The bytes of a regular in-memory file: pages where it was written or mapped, the image's archive where it was not, zeros elsewhere.
+// The bytes of a regular in-memory file: pages where it was written or mapped, the image's archive where it was not,
+// zeros elsewhere.
 //
-// Two locks. `writeLock` (sleeping) orders writers, truncation and appends; program memory may be touched under it. `lock` (spinning)
-// guards the page map and the size, is taken by page faults on mappings of the file, and program memory is never touched under it:
-// a page is pinned, the lock dropped, the bytes copied. So a program may write a file from a mapping of the same file.
+// Two locks. `writeLock` (sleeping) orders writers, truncation and appends; program memory may be touched under it.
+// `lock` (spinning) guards the page map and the size, is taken by page faults on mappings of the file, and program
+// memory is never touched under it: a page is pinned, the lock dropped, the bytes copied. So a program may write a file
+// from a mapping of the same file.
 #pragma once
 #include "kernel/fs/File.h"
 #include "kernel/fs/PageMap.h"

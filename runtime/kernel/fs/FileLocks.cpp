@@ -14,14 +14,16 @@ LockList::~LockList() {
   }
 }
 
-const FileLock *LockList::findConflict(const void *owner, LockStyle style, bool exclusive, uint64_t start, uint64_t end) const {
+const FileLock *LockList::findConflict(const void *owner, LockStyle style, bool exclusive, uint64_t start,
+                                       uint64_t end) const {
   for (const FileLock *l = first; l; l = l->next)
     if (l->owner != owner && l->style == style && l->start <= end && start <= l->end && (exclusive || l->exclusive))
       return l;
   return nullptr;
 }
 
-bool LockList::conflict(const void *owner, LockStyle style, bool exclusive, uint64_t start, uint64_t end, FileLock *out) {
+bool LockList::conflict(const void *owner, LockStyle style, bool exclusive, uint64_t start, uint64_t end,
+                        FileLock *out) {
   MutexGuard g(mutex);
   const FileLock *l = findConflict(owner, style, exclusive, start, end);
   if (l)

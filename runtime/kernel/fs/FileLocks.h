@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Advisory locks on an inode: flock(2) and record locks (fcntl). One list per inode that has ever been locked. Owners are compared only:
-// the process for F_SETLK (so with one process they never conflict among themselves), the open file description for F_OFD_SETLK and flock.
+// Advisory locks on an inode: flock(2) and record locks (fcntl). One list per inode that has ever been locked. Owners
+// are compared only: the process for F_SETLK (so with one process they never conflict among themselves), the open file
+// description for F_OFD_SETLK and flock.
 #pragma once
 #include "kernel/fs/File.h"
 #include <linux/fcntl.h>
@@ -21,7 +22,8 @@ struct FileLock {
 class LockList {
 public:
   ~LockList();
-  /// Takes, converts or (`type` F_UNLCK) releases. EAGAIN when it conflicts and `wait` is false; RestartSys when a signal ends the wait.
+  /// Takes, converts or (`type` F_UNLCK) releases. EAGAIN when it conflicts and `wait` is false; RestartSys when a
+  /// signal ends the wait.
   Result<void> set(const void *owner, LockStyle style, int type, uint64_t start, uint64_t end, bool wait);
   /// The first lock that conflicts, for F_GETLK; false: none.
   bool conflict(const void *owner, LockStyle style, bool exclusive, uint64_t start, uint64_t end, FileLock *out);

@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What names lead to. An `Inode` is a thing with attributes (file, directory, symbolic link, device, fifo, generated file); a `Dentry`
-// is a name in a directory, and as in Linux's tmpfs the dentries *are* the directory. A dentry keeps its parent alive, so that the path of
-// an open or current directory can be told even after it was removed.
+// What names lead to. An `Inode` is a thing with attributes (file, directory, symbolic link, device, fifo, generated
+// file); a `Dentry` is a name in a directory, and as in Linux's tmpfs the dentries *are* the directory. A dentry keeps
+// its parent alive, so that the path of an open or current directory can be told even after it was removed.
 //
-// Locks: the tree (parents, names, directory contents, link counts) is guarded by Vfs::treeLock, shared to look up, exclusive to change.
-// Attributes are single words changed by whoever may; times and modes tolerate racing writers as in Linux.
+// Locks: the tree (parents, names, directory contents, link counts) is guarded by Vfs::treeLock, shared to look up,
+// exclusive to change. Attributes are single words changed by whoever may; times and modes tolerate racing writers as
+// in Linux.
 #pragma once
 #include "kernel/fs/File.h"
 #include "kernel/fs/FileData.h"
+#include "kernel/fs/Mode.h"
 #include "kernel/lib/Types.h"
 #include <boost/intrusive/set.hpp>
-#include "kernel/fs/Mode.h"
 #include <string_view>
 
 struct statx;
@@ -50,7 +51,7 @@ public:
   uint64_t device = 0; ///< st_rdev
   Nanos accessTime, modifyTime, changeTime, birthTime;
   std::atomic<LockList *> locks{nullptr}; ///< flock and OFD locks (FileLocks.cpp)
-  bool linkable = false;                 ///< O_TMPFILE: may get its first name although links is 0
+  bool linkable = false;                  ///< O_TMPFILE: may get its first name although links is 0
 
   uint32_t type() const { return mode & S_IFMT; }
   bool isDirectory() const { return type() == S_IFDIR; }
@@ -74,7 +75,8 @@ public:
 
   // ---- symbolic links
   virtual Result<size_t> readLink(std::span<char> out) { return Errno::Inval; }
-  /// A link that leads to an object, not to a path (/proc/self/fd/N): one of `*place` and `*file` is set. False: an ordinary link.
+  /// A link that leads to an object, not to a path (/proc/self/fd/N): one of `*place` and `*file` is set. False: an
+  /// ordinary link.
   virtual Result<bool> follow(Ref<Dentry> *place, Ref<File> *file) { return false; }
 };
 
@@ -129,10 +131,12 @@ private:
     using type = uint64_t;
     uint64_t operator()(const Dentry &d) const { return d.cookie; }
   };
-  boost::intrusive::set<Dentry, boost::intrusive::member_hook<Dentry, boost::intrusive::set_member_hook<>, &Dentry::nameHook>,
+  boost::intrusive::set<Dentry,
+                        boost::intrusive::member_hook<Dentry, boost::intrusive::set_member_hook<>, &Dentry::nameHook>,
                         boost::intrusive::key_of_value<ByName>, boost::intrusive::constant_time_size<false>>
       byName;
-  boost::intrusive::set<Dentry, boost::intrusive::member_hook<Dentry, boost::intrusive::set_member_hook<>, &Dentry::cookieHook>,
+  boost::intrusive::set<Dentry,
+                        boost::intrusive::member_hook<Dentry, boost::intrusive::set_member_hook<>, &Dentry::cookieHook>,
                         boost::intrusive::key_of_value<ByCookie>, boost::intrusive::constant_time_size<false>>
       byCookie;
   uint64_t nextCookie = 2;
@@ -142,12 +146,14 @@ private:
 /// A regular in-memory file.
 class RegularInode : public Inode {
 public:
-  RegularInode(FsKind fs, uint32_t permissions, Ref<FileData> data) : Inode(fs, S_IFREG | permissions), data(std::move(data)) {}
+  RegularInode(FsKind fs, uint32_t permissions, Ref<FileData> data)
+      : Inode(fs, S_IFREG | permissions), data(std::move(data)) {}
   uint64_t size() override { return data->size(); }
   uint64_t blocks() override { return data->allocatedPages() * 8; }
   Result<Ref<File>> open(int flags) override;
   Result<void> truncate(uint64_t size) override;
-  /// Takes over the contents of `o`, which nobody has open (hard links in the archive). EINVAL when this one has contents already.
+  /// Takes over the contents of `o`, which nobody has open (hard links in the archive). EINVAL when this one has
+  /// contents already.
   Result<void> adoptContents(RegularInode &o) {
     if (size())
       return Errno::Inval;
@@ -193,7 +199,8 @@ public:
 class DeviceInode : public Inode {
 public:
   using Open = Result<Ref<File>> (*)(int flags);
-  DeviceInode(FsKind fs, uint32_t permissions, unsigned major, unsigned minor, Open make) : Inode(fs, S_IFCHR | permissions), make(make) {
+  DeviceInode(FsKind fs, uint32_t permissions, unsigned major, unsigned minor, Open make)
+      : Inode(fs, S_IFCHR | permissions), make(make) {
     device = encodeDevice(major, minor);
   }
   Result<Ref<File>> open(int flags) override { return make(flags); }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The bits of st_mode. <linux/stat.h> hides them when glibc's feature macros are visible (libc++ brings those in), so they are here,
-// with Linux's names and values; macros, because a host test may have them from <sys/stat.h>.
+// The bits of st_mode. <linux/stat.h> hides them when glibc's feature macros are visible (libc++ brings those in), so
+// they are here, with Linux's names and values; macros, because a host test may have them from <sys/stat.h>.
 #pragma once
 #include <linux/fcntl.h>
 #include <linux/stat.h>

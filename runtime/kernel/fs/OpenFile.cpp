@@ -38,7 +38,8 @@ Result<Ref<File>> createAndOpen(FsContext &fs, Place &place, int flags, uint32_t
   if (dir.parent && !dir.linked)
     return Errno::NoEnt;
   auto data = Ref<FileData>::adopt(TRY(make<FileData>()));
-  auto inode = Ref<RegularInode>::adopt(TRY(make<RegularInode>(dir.inode->fs, mode & ~fs.umask & 07777, std::move(data))));
+  auto inode =
+      Ref<RegularInode>::adopt(TRY(make<RegularInode>(dir.inode->fs, mode & ~fs.umask & 07777, std::move(data))));
   auto file = TRY(inode->open(flags));
   file->flags = statusFlags(flags);
   file->dentry = TRY(addEntry(dir, place.lastName(), Ref<Inode>(inode)));
@@ -81,7 +82,8 @@ Result<Ref<File>> openPlace(Place &place, int flags) {
   return file;
 }
 
-Result<Ref<File>> openPath(FsContext &fs, Ref<Dentry> start, std::string_view path, int flags, uint32_t mode, unsigned how) {
+Result<Ref<File>> openPath(FsContext &fs, Ref<Dentry> start, std::string_view path, int flags, uint32_t mode,
+                           unsigned how) {
   if (flags & O_PATH)
     flags &= O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
   bool exclusive = (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL);

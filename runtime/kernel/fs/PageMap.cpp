@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The radix tree of PageMap.h. Levels count from the leaves: an entry at level 0 is a page, one at level n a node of 512 entries.
+// The radix tree of PageMap.h. Levels count from the leaves: an entry at level 0 is a page, one at level n a node of
+// 512 entries.
 #include "kernel/fs/PageMap.h"
 #include "kernel/arch/Mmu.h"
 #include "kernel/mm/PageAllocator.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// From page index to physical page: a radix tree whose nodes are pages of 512 entries. A file of one page needs no node at all, one of
-// up to 2 MiB needs one. Empty nodes are freed by `removeFrom` only. No locking: FileData's.
+// From page index to physical page: a radix tree whose nodes are pages of 512 entries. A file of one page needs no node
+// at all, one of up to 2 MiB needs one. Empty nodes are freed by `removeFrom` only. No locking: FileData's.
 #pragma once
 #include "kernel/lib/Result.h"
 #include "kernel/lib/Types.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The pipe's ring and its blocking rules. `read` and `write` are straight lines when there is data, or room; everything that waits is
-// out of line. Measured goal: one byte written and read on the same thread within 500 instructions.
+// The pipe's ring and its blocking rules. `read` and `write` are straight lines when there is data, or room; everything
+// that waits is out of line. Measured goal: one byte written and read on the same thread within 500 instructions.
 #include "kernel/fs/Pipe.h"
 #include "kernel/fs/Inode.h"
 #include "kernel/mm/Heap.h"
@@ -16,7 +16,9 @@
 namespace osv {
 namespace {
 constexpr uint32_t kIn = EPOLLIN | EPOLLRDNORM, kOut = EPOLLOUT | EPOLLWRNORM;
-unsigned orderOf(uint32_t bytes) { return static_cast<unsigned>(std::countr_zero(bytes / static_cast<uint32_t>(kPageSize))); }
+unsigned orderOf(uint32_t bytes) {
+  return static_cast<unsigned>(std::countr_zero(bytes / static_cast<uint32_t>(kPageSize)));
+}
 } // namespace
 
 Pipe::~Pipe() {
@@ -306,7 +308,8 @@ Result<Ref<File>> FifoInode::open(int flags) {
   // Wait for the other end: one that is open now, or one that is opened (even when it is closed again at once).
   MutexGuard g(shared->lock);
   Waiter w(reader ? shared->readQueue : shared->writeQueue);
-  while (reader ? shared->writers == 0 && shared->writerOpens == otherOpens : shared->readers == 0 && shared->readerOpens == otherOpens)
+  while (reader ? shared->writers == 0 && shared->writerOpens == otherOpens
+                : shared->readers == 0 && shared->readerOpens == otherOpens)
     TRY(w.wait(shared->lock));
   return Ref<File>(file);
 }

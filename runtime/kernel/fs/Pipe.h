@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Pipes and fifos: a ring of bytes with Linux's rules. Capacity 64 KiB (F_SETPIPE_SZ changes it), writes of up to PIPE_BUF bytes are atomic,
-// end of file when the last writer has gone, SIGPIPE and EPIPE when the last reader has.
+// Pipes and fifos: a ring of bytes with Linux's rules. Capacity 64 KiB (F_SETPIPE_SZ changes it), writes of up to
+// PIPE_BUF bytes are atomic, end of file when the last writer has gone, SIGPIPE and EPIPE when the last reader has.
 //
-// One sleeping lock per pipe, because program memory is copied under it. The ring starts as one page and grows when more is waiting,
-// so a pipe used in turns costs 4 KiB. Both queues are woken under the lock and only when somebody is on them; a waiter is on its queue
-// before it takes the lock to look.
+// One sleeping lock per pipe, because program memory is copied under it. The ring starts as one page and grows when
+// more is waiting, so a pipe used in turns costs 4 KiB. Both queues are woken under the lock and only when somebody is
+// on them; a waiter is on its queue before it takes the lock to look.
 #pragma once
 #include "kernel/fs/File.h"
 
@@ -27,7 +27,8 @@ public:
   Result<uint32_t> setCapacity(unsigned bytes);
   void addEnd(bool reader, bool writer);
   void removeEnd(bool reader, bool writer);
-  /// tee: copies up to n bytes from this pipe's front into `to` without taking them. Does not sleep for data or room (EAGAIN), 0 at end.
+  /// tee: copies up to n bytes from this pipe's front into `to` without taking them. Does not sleep for data or room
+  /// (EAGAIN), 0 at end.
   Result<size_t> copyTo(Pipe &to, size_t n);
 
   Mutex lock;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The tree's root and lock, and path lookup. The rules are Linux's (path_resolution(7)): at most 40 symbolic links, ".." stays at the
-// root, a trailing slash means "must be a directory" and follows a final link, names of at most 255 bytes.
+// The tree's root and lock, and path lookup. The rules are Linux's (path_resolution(7)): at most 40 symbolic links,
+// ".." stays at the root, a trailing slash means "must be a directory" and follows a final link, names of at most 255
+// bytes.
 #include "kernel/fs/Vfs.h"
 #include "kernel/lib/Log.h"
 #include "kernel/mm/Heap.h"

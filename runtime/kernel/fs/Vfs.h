@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Names: the in-memory root file system (from the image's cpio archive), /proc, /dev, /sys bits that programs read, path lookup, and the
-// operations that change the tree. All take kernel strings; user pointers stay in syscalls/. The tree lock is never held while program
-// memory is touched.
+// Names: the in-memory root file system (from the image's cpio archive), /proc, /dev, /sys bits that programs read,
+// path lookup, and the operations that change the tree. All take kernel strings; user pointers stay in syscalls/. The
+// tree lock is never held while program memory is touched.
 #pragma once
 #include "abi/Image.h"
 #include "kernel/fs/File.h"
@@ -26,7 +26,8 @@ private:
   Ref<Dentry> rootDir, workDir;
 };
 
-/// Builds the root: the archive's tree, /dev (null zero full random urandom tty console stdin..., shm), /proc, /sys, /tmp, /etc defaults when missing. ENOMEM, EINVAL (bad archive).
+/// Builds the root: the archive's tree, /dev (null zero full random urandom tty console stdin..., shm), /proc, /sys,
+/// /tmp, /etc defaults when missing. ENOMEM, EINVAL (bad archive).
 Result<void> initVfs(const abi::ImageHeader &image);
 Result<FsContext *> createFsContext();
 /// The console as an open file: descriptor 0, 1 or 2 (stdin/stdout/stderr).
@@ -62,22 +63,25 @@ struct Place {
 };
 
 enum WalkFlags : unsigned {
-  kFollow = 1,     ///< follow a symbolic link in the last component
+  kFollow = 1,       ///< follow a symbolic link in the last component
   kMayBeMissing = 2, ///< a missing last component is not an error
   kNoMagic = 4,      ///< RESOLVE_NO_MAGICLINKS
   kNoSymlinks = 8,   ///< RESOLVE_NO_SYMLINKS
   kBeneath = 16,     ///< RESOLVE_BENEATH
   kInRoot = 32,      ///< RESOLVE_IN_ROOT: `start` is the root
-  kParent = 64,      ///< the last component is only looked up: never followed, not checked for its trailing slash, may be missing
+  kParent =
+      64, ///< the last component is only looked up: never followed, not checked for its trailing slash, may be missing
 };
 
-/// Follows `path` from `start` (absolute paths from the context's root). ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG, EXDEV, ENOMEM. Tree lock held.
+/// Follows `path` from `start` (absolute paths from the context's root). ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG, EXDEV,
+/// ENOMEM. Tree lock held.
 Result<void> walkLocked(FsContext &fs, Ref<Dentry> start, std::string_view path, unsigned how, Place &out);
 /// The same with the lock taken shared.
 Result<void> walk(FsContext &fs, Ref<Dentry> start, std::string_view path, unsigned how, Place &out);
 
 /// open(2): `flags` as the program gave them. `how`: further WalkFlags.
-Result<Ref<File>> openPath(FsContext &fs, Ref<Dentry> start, std::string_view path, int flags, uint32_t mode, unsigned how = 0);
+Result<Ref<File>> openPath(FsContext &fs, Ref<Dentry> start, std::string_view path, int flags, uint32_t mode,
+                           unsigned how = 0);
 /// Opens what a walk found (exists).
 Result<Ref<File>> openPlace(Place &place, int flags);
 
@@ -89,7 +93,8 @@ Result<void> makeLink(FsContext &fs, Ref<Dentry> start, std::string_view path, R
 Result<void> removeName(FsContext &fs, Ref<Dentry> start, std::string_view path);
 Result<void> removeDirectory(FsContext &fs, Ref<Dentry> start, std::string_view path);
 /// `flags`: RENAME_NOREPLACE, RENAME_EXCHANGE.
-Result<void> renamePath(FsContext &fs, Ref<Dentry> from, std::string_view oldPath, Ref<Dentry> to, std::string_view newPath, unsigned flags);
+Result<void> renamePath(FsContext &fs, Ref<Dentry> from, std::string_view oldPath, Ref<Dentry> to,
+                        std::string_view newPath, unsigned flags);
 /// An unnamed regular file (memfd_create, O_TMPFILE); shown as `name`.
 Result<Ref<File>> openUnnamed(FsKind kind, Ref<Dentry> parent, std::string_view name, uint32_t mode, int flags);
 void fillStatfs(FsKind kind, struct statfs &out);

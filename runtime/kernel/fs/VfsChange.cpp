@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Operations that change the tree: make, link, rename, remove. Each walks and acts under one exclusive hold of the tree lock, so there is
-// nothing to re-check. Order of the errors as in fs/namei.c of Linux 6.1, which programs and test-suites observe.
+// Operations that change the tree: make, link, rename, remove. Each walks and acts under one exclusive hold of the tree
+// lock, so there is nothing to re-check. Order of the errors as in fs/namei.c of Linux 6.1, which programs and
+// test-suites observe.
 #include "kernel/fs/Vfs.h"
 #include "kernel/mm/Heap.h"
+#include "kernel/mm/PageAllocator.h"
+#include <asm/statfs.h>
 #include <linux/magic.h>
 #include <linux/memfd.h>
-#include <asm/statfs.h>
-#include "kernel/mm/PageAllocator.h"
 
 namespace osv {
 namespace {
@@ -31,7 +32,8 @@ Result<Directory *> changeable(Dentry &dir, bool create) {
 }
 
 /// Walks to the parent of a name to be made; EEXIST when it is there, ENOENT for "name/" unless a directory is made.
-Result<Directory *> placeForNew(FsContext &fs, Ref<Dentry> start, std::string_view path, bool isDirectory, Place &place) {
+Result<Directory *> placeForNew(FsContext &fs, Ref<Dentry> start, std::string_view path, bool isDirectory,
+                                Place &place) {
   TRY(walkLocked(fs, std::move(start), path, kParent, place));
   if (place.last != Place::Last::Normal || place.entry || place.file)
     return Errno::Exist;
@@ -74,7 +76,8 @@ Result<void> makeNode(FsContext &fs, Ref<Dentry> start, std::string_view path, u
   Ref<Inode> inode;
   switch (mode & S_IFMT) {
   case S_IFREG:
-    inode = Ref<RegularInode>::adopt(TRY(make<RegularInode>(kind, permissions, Ref<FileData>::adopt(TRY(make<FileData>())))));
+    inode = Ref<RegularInode>::adopt(
+        TRY(make<RegularInode>(kind, permissions, Ref<FileData>::adopt(TRY(make<FileData>())))));
     break;
   case S_IFIFO:
     inode = Ref<FifoInode>::adopt(TRY(make<FifoInode>(kind, permissions)));
@@ -175,7 +178,8 @@ Result<void> removeDirectory(FsContext &fs, Ref<Dentry> start, std::string_view 
   return {};
 }
 
-Result<void> renamePath(FsContext &fs, Ref<Dentry> from, std::string_view oldPath, Ref<Dentry> to, std::string_view newPath, unsigned flags) {
+Result<void> renamePath(FsContext &fs, Ref<Dentry> from, std::string_view oldPath, Ref<Dentry> to,
+                        std::string_view newPath, unsigned flags) {
   if ((flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE)) || flags == (RENAME_NOREPLACE | RENAME_EXCHANGE))
     return Errno::Inval;
   Place src, dst;

@@ -62,7 +62,8 @@ Result<long> setTimes(Inode &inode, const __kernel_timespec times[2]) {
       field = t.tv_sec * 1'000'000'000 + t.tv_nsec;
   };
   for (int i = 0; i < 2; i++)
-    if (times[i].tv_nsec != kUtimeNow && times[i].tv_nsec != kUtimeOmit && static_cast<unsigned long>(times[i].tv_nsec) > 999'999'999)
+    if (times[i].tv_nsec != kUtimeNow && times[i].tv_nsec != kUtimeOmit &&
+        static_cast<unsigned long>(times[i].tv_nsec) > 999'999'999)
       return Errno::Inval;
   if (times[0].tv_nsec == kUtimeOmit && times[1].tv_nsec == kUtimeOmit)
     return 0;
@@ -115,14 +116,17 @@ Result<long> sys_mknodat(int dirfd, UserPtr<const char> path, unsigned mode, uns
   TRY(makeNode(fsContext(), n.start, n.path.view(), mode, device));
   return 0;
 }
-Result<long> sys_mknod(UserPtr<const char> path, unsigned mode, unsigned device) { return sys_mknodat(AT_FDCWD, path, mode, device); }
+Result<long> sys_mknod(UserPtr<const char> path, unsigned mode, unsigned device) {
+  return sys_mknodat(AT_FDCWD, path, mode, device);
+}
 
 Result<long> sys_unlinkat(int dirfd, UserPtr<const char> path, int flags) {
   if (flags & ~AT_REMOVEDIR)
     return Errno::Inval;
   Named n;
   TRY(n.read(dirfd, path));
-  TRY(flags & AT_REMOVEDIR ? removeDirectory(fsContext(), n.start, n.path.view()) : removeName(fsContext(), n.start, n.path.view()));
+  TRY(flags & AT_REMOVEDIR ? removeDirectory(fsContext(), n.start, n.path.view())
+                           : removeName(fsContext(), n.start, n.path.view()));
   return 0;
 }
 Result<long> sys_unlink(UserPtr<const char> path) { return sys_unlinkat(AT_FDCWD, path, 0); }
@@ -131,13 +135,19 @@ Result<long> sys_rmdir(UserPtr<const char> path) { return sys_unlinkat(AT_FDCWD,
 Result<long> sys_renameat2(int fromFd, UserPtr<const char> from, int toFd, UserPtr<const char> to, unsigned flags) {
   return rename(fromFd, from, toFd, to, flags);
 }
-Result<long> sys_renameat(int fromFd, UserPtr<const char> from, int toFd, UserPtr<const char> to) { return rename(fromFd, from, toFd, to, 0); }
-Result<long> sys_rename(UserPtr<const char> from, UserPtr<const char> to) { return rename(AT_FDCWD, from, AT_FDCWD, to, 0); }
+Result<long> sys_renameat(int fromFd, UserPtr<const char> from, int toFd, UserPtr<const char> to) {
+  return rename(fromFd, from, toFd, to, 0);
+}
+Result<long> sys_rename(UserPtr<const char> from, UserPtr<const char> to) {
+  return rename(AT_FDCWD, from, AT_FDCWD, to, 0);
+}
 
 Result<long> sys_linkat(int fromFd, UserPtr<const char> from, int toFd, UserPtr<const char> to, int flags) {
   return link(fromFd, from, toFd, to, flags);
 }
-Result<long> sys_link(UserPtr<const char> from, UserPtr<const char> to) { return link(AT_FDCWD, from, AT_FDCWD, to, 0); }
+Result<long> sys_link(UserPtr<const char> from, UserPtr<const char> to) {
+  return link(AT_FDCWD, from, AT_FDCWD, to, 0);
+}
 
 Result<long> sys_symlinkat(UserPtr<const char> target, int dirfd, UserPtr<const char> path) {
   UserPath text;
@@ -147,7 +157,9 @@ Result<long> sys_symlinkat(UserPtr<const char> target, int dirfd, UserPtr<const 
   TRY(makeSymlink(fsContext(), n.start, n.path.view(), text.view()));
   return 0;
 }
-Result<long> sys_symlink(UserPtr<const char> target, UserPtr<const char> path) { return sys_symlinkat(target, AT_FDCWD, path); }
+Result<long> sys_symlink(UserPtr<const char> target, UserPtr<const char> path) {
+  return sys_symlinkat(target, AT_FDCWD, path);
+}
 
 Result<long> sys_readlinkat(int dirfd, UserPtr<const char> path, UserPtr<char> out, int size) {
   if (size <= 0)
@@ -161,10 +173,16 @@ Result<long> sys_readlinkat(int dirfd, UserPtr<const char> path, UserPtr<char> o
   TRY(out.write(std::span<const char>(text, n)));
   return static_cast<long>(n);
 }
-Result<long> sys_readlink(UserPtr<const char> path, UserPtr<char> out, int size) { return sys_readlinkat(AT_FDCWD, path, out, size); }
+Result<long> sys_readlink(UserPtr<const char> path, UserPtr<char> out, int size) {
+  return sys_readlinkat(AT_FDCWD, path, out, size);
+}
 
-Result<long> sys_chmod(UserPtr<const char> path, unsigned mode) { return changeMode(*TRY(inodeAt(AT_FDCWD, path, 0, true)), mode); }
-Result<long> sys_fchmodat(int dirfd, UserPtr<const char> path, unsigned mode) { return changeMode(*TRY(inodeAt(dirfd, path, 0, true)), mode); }
+Result<long> sys_chmod(UserPtr<const char> path, unsigned mode) {
+  return changeMode(*TRY(inodeAt(AT_FDCWD, path, 0, true)), mode);
+}
+Result<long> sys_fchmodat(int dirfd, UserPtr<const char> path, unsigned mode) {
+  return changeMode(*TRY(inodeAt(dirfd, path, 0, true)), mode);
+}
 Result<long> sys_fchmod(int fd, unsigned mode) {
   Ref<File> f = TRY(files().get(fd));
   if (f->isPath())
@@ -219,7 +237,9 @@ Result<long> sys_futimesat(int dirfd, UserPtr<const char> path, UserPtr<__kernel
   }
   return setTimes(*TRY(inodeAt(dirfd, path, 0, true)), times);
 }
-Result<long> sys_utimes(UserPtr<const char> path, UserPtr<__kernel_old_timeval> times) { return sys_futimesat(AT_FDCWD, path, times); }
+Result<long> sys_utimes(UserPtr<const char> path, UserPtr<__kernel_old_timeval> times) {
+  return sys_futimesat(AT_FDCWD, path, times);
+}
 
 Result<long> sys_utime(UserPtr<const char> path, UserPtr<long> argument) {
   __kernel_timespec times[2] = {{0, kUtimeNow}, {0, kUtimeNow}};

@@ -95,7 +95,8 @@ Result<long> seals(File &f, bool add, unsigned wanted) {
 
 Result<long> sys_fcntl(int fd, unsigned command, uint64_t argument) {
   Ref<File> f = TRY(files().get(fd));
-  if (f->isPath() && command != F_DUPFD && command != F_DUPFD_CLOEXEC && command != F_GETFD && command != F_SETFD && command != F_GETFL)
+  if (f->isPath() && command != F_DUPFD && command != F_DUPFD_CLOEXEC && command != F_GETFD && command != F_SETFD &&
+      command != F_GETFL)
     return Errno::BadF;
   switch (command) {
   case F_DUPFD:
@@ -123,7 +124,8 @@ Result<long> sys_fcntl(int fd, unsigned command, uint64_t argument) {
   case F_GETPIPE_SZ:
     return f->asPipe() ? Result<long>(f->asPipe()->pipe->capacity()) : Result<long>(Errno::BadF);
   case F_SETPIPE_SZ:
-    return f->asPipe() ? static_cast<long>(TRY(f->asPipe()->pipe->setCapacity(static_cast<unsigned>(argument)))) : Result<long>(Errno::BadF);
+    return f->asPipe() ? static_cast<long>(TRY(f->asPipe()->pipe->setCapacity(static_cast<unsigned>(argument))))
+                       : Result<long>(Errno::BadF);
   case F_ADD_SEALS:
     return seals(*f, true, static_cast<unsigned>(argument));
   case F_GET_SEALS:

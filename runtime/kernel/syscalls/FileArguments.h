@@ -33,7 +33,8 @@ private:
   char small[192];
 };
 
-/// Where a relative path begins: AT_FDCWD, or the directory (EBADF, ENOTDIR) that `dirfd` is. Absolute paths do not look at `dirfd`.
+/// Where a relative path begins: AT_FDCWD, or the directory (EBADF, ENOTDIR) that `dirfd` is. Absolute paths do not
+/// look at `dirfd`.
 Result<Ref<Dentry>> startOf(int dirfd, std::string_view path);
 
 /// What an *at call with AT_EMPTY_PATH or a path means: walks, or takes the descriptor's own place.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// System calls on open files: reading, writing, positions, status, descriptors' life. Opening and names are in Open.cpp and Directories.cpp,
-// copies between files in Transfer.cpp, fcntl in Fcntl.cpp.
+// System calls on open files: reading, writing, positions, status, descriptors' life. Opening and names are in Open.cpp
+// and Directories.cpp, copies between files in Transfer.cpp, fcntl in Fcntl.cpp.
 #include "kernel/fs/FileLocks.h"
 #include "kernel/fs/RegularFile.h"
 #include "kernel/syscalls/FileArguments.h"
@@ -218,7 +218,8 @@ Result<long> sys_close_range(unsigned first, unsigned last, unsigned flags) {
     return Errno::Inval;
   if (first > INT32_MAX)
     return 0;
-  for (int fd = files().next(static_cast<int>(first)); fd >= 0 && static_cast<unsigned>(fd) <= last; fd = files().next(fd + 1)) {
+  for (int fd = files().next(static_cast<int>(first)); fd >= 0 && static_cast<unsigned>(fd) <= last;
+       fd = files().next(fd + 1)) {
     if (flags & CLOSE_RANGE_CLOEXEC)
       (void)files().setCloseOnExec(fd, true);
     else

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// System calls that make descriptors from names, and that ask about names: the open and stat families, access, statfs, memfd_create.
+// System calls that make descriptors from names, and that ask about names: the open and stat families, access, statfs,
+// memfd_create.
 #include "kernel/syscalls/FileArguments.h"
 #include <asm/statfs.h>
 #include <linux/memfd.h>
@@ -9,13 +10,15 @@
 namespace osv {
 namespace {
 
-constexpr int kOpenFlags = O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_DSYNC | FASYNC | O_DIRECT |
-                           O_LARGEFILE | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_SYNC | O_PATH | O_TMPFILE;
+constexpr int kOpenFlags = O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_DSYNC |
+                           FASYNC | O_DIRECT | O_LARGEFILE | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_SYNC |
+                           O_PATH | O_TMPFILE;
 
 Result<long> open(int dirfd, UserPtr<const char> pathArgument, int flags, unsigned mode, unsigned how) {
   UserPath path;
   TRY(path.read(pathArgument));
-  Ref<File> f = TRY(openPath(fsContext(), TRY(startOf(dirfd, path.view())), path.view(), flags & kOpenFlags, mode & 07777, how));
+  Ref<File> f =
+      TRY(openPath(fsContext(), TRY(startOf(dirfd, path.view())), path.view(), flags & kOpenFlags, mode & 07777, how));
   return TRY(files().install(std::move(f), flags & O_CLOEXEC));
 }
 
@@ -28,7 +31,8 @@ Result<void> statPlace(Place &place, struct stat &out) {
 }
 
 Result<void> statAt(int dirfd, UserPtr<const char> path, int flags, struct stat &out) {
-  // fstat(fd) as fstatat(fd, "", AT_EMPTY_PATH), and what has its own idea of stat although it has a name (terminals, pipes).
+  // fstat(fd) as fstatat(fd, "", AT_EMPTY_PATH), and what has its own idea of stat although it has a name (terminals,
+  // pipes).
   if (flags & AT_EMPTY_PATH) {
     UserPath text;
     TRY(text.read(path, true));
@@ -58,9 +62,15 @@ Result<long> access(int dirfd, UserPtr<const char> path, unsigned mode, int flag
 
 } // namespace
 
-Result<long> sys_open(UserPtr<const char> path, int flags, unsigned mode) { return open(AT_FDCWD, path, flags, mode, 0); }
-Result<long> sys_creat(UserPtr<const char> path, unsigned mode) { return open(AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, mode, 0); }
-Result<long> sys_openat(int dirfd, UserPtr<const char> path, int flags, unsigned mode) { return open(dirfd, path, flags, mode, 0); }
+Result<long> sys_open(UserPtr<const char> path, int flags, unsigned mode) {
+  return open(AT_FDCWD, path, flags, mode, 0);
+}
+Result<long> sys_creat(UserPtr<const char> path, unsigned mode) {
+  return open(AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, mode, 0);
+}
+Result<long> sys_openat(int dirfd, UserPtr<const char> path, int flags, unsigned mode) {
+  return open(dirfd, path, flags, mode, 0);
+}
 
 Result<long> sys_openat2(int dirfd, UserPtr<const char> path, UserPtr<struct open_how> howArgument, size_t size) {
   if (size < sizeof(struct open_how))
@@ -71,15 +81,20 @@ Result<long> sys_openat2(int dirfd, UserPtr<const char> path, UserPtr<struct ope
     if (TRY(UserPtr<char>(howArgument.addr().value + at).read()))
       return Errno::TooBig;
   struct open_how how = TRY(howArgument.read());
-  constexpr uint64_t kResolve = RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH | RESOLVE_IN_ROOT;
-  if ((how.flags & ~static_cast<uint64_t>(kOpenFlags)) || (how.resolve & ~(kResolve | RESOLVE_CACHED)) || (how.mode & ~uint64_t{07777}))
+  constexpr uint64_t kResolve =
+      RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH | RESOLVE_IN_ROOT;
+  if ((how.flags & ~static_cast<uint64_t>(kOpenFlags)) || (how.resolve & ~(kResolve | RESOLVE_CACHED)) ||
+      (how.mode & ~uint64_t{07777}))
     return Errno::Inval;
   bool creates = (how.flags & O_CREAT) || (how.flags & O_TMPFILE) == O_TMPFILE;
-  if ((how.mode && !creates) || (how.resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT)) == (RESOLVE_BENEATH | RESOLVE_IN_ROOT))
+  if ((how.mode && !creates) ||
+      (how.resolve & (RESOLVE_BENEATH | RESOLVE_IN_ROOT)) == (RESOLVE_BENEATH | RESOLVE_IN_ROOT))
     return Errno::Inval;
   if (how.resolve & (RESOLVE_NO_XDEV | RESOLVE_CACHED))
-    return how.resolve & RESOLVE_CACHED ? Errno::Again : Errno::XDev; // Partial: "cannot promise" is a permitted answer to both
-  unsigned walkFlags = (how.resolve & RESOLVE_NO_MAGICLINKS ? kNoMagic : 0) | (how.resolve & RESOLVE_NO_SYMLINKS ? kNoSymlinks | kNoMagic : 0) |
+    return how.resolve & RESOLVE_CACHED ? Errno::Again
+                                        : Errno::XDev; // Partial: "cannot promise" is a permitted answer to both
+  unsigned walkFlags = (how.resolve & RESOLVE_NO_MAGICLINKS ? kNoMagic : 0) |
+                       (how.resolve & RESOLVE_NO_SYMLINKS ? kNoSymlinks | kNoMagic : 0) |
                        (how.resolve & RESOLVE_BENEATH ? kBeneath : 0) | (how.resolve & RESOLVE_IN_ROOT ? kInRoot : 0);
   return open(dirfd, path, static_cast<int>(how.flags), static_cast<unsigned>(how.mode), walkFlags);
 }
@@ -147,7 +162,9 @@ Result<long> sys_statx(int dirfd, UserPtr<const char> path, int flags, unsigned 
 
 Result<long> sys_access(UserPtr<const char> path, unsigned mode) { return access(AT_FDCWD, path, mode, 0); }
 Result<long> sys_faccessat(int dirfd, UserPtr<const char> path, unsigned mode) { return access(dirfd, path, mode, 0); }
-Result<long> sys_faccessat2(int dirfd, UserPtr<const char> path, unsigned mode, int flags) { return access(dirfd, path, mode, flags); }
+Result<long> sys_faccessat2(int dirfd, UserPtr<const char> path, unsigned mode, int flags) {
+  return access(dirfd, path, mode, flags);
+}
 
 Result<long> sys_statfs(UserPtr<const char> path, UserPtr<struct statfs> out) {
   Place place;

@@ -104,15 +104,16 @@ Result<long> sys_epoll_wait(int epfd, UserPtr<struct epoll_event> events, int mo
   return epollWait(epfd, events, most, fromMilliseconds(timeout));
 }
 
-Result<long> sys_epoll_pwait(int epfd, UserPtr<struct epoll_event> events, int most, int timeout, UserPtr<const SigSet> mask, size_t size) {
+Result<long> sys_epoll_pwait(int epfd, UserPtr<struct epoll_event> events, int most, int timeout,
+                             UserPtr<const SigSet> mask, size_t size) {
   TRY(setTemporaryMask(mask, size));
   auto r = epollWait(epfd, events, most, fromMilliseconds(timeout));
   finishTemporaryMask(!r && r.error() == Errno::Intr);
   return r;
 }
 
-Result<long> sys_epoll_pwait2(int epfd, UserPtr<struct epoll_event> events, int most, UserPtr<__kernel_timespec> timeout,
-                              UserPtr<const SigSet> mask, size_t size) {
+Result<long> sys_epoll_pwait2(int epfd, UserPtr<struct epoll_event> events, int most,
+                              UserPtr<__kernel_timespec> timeout, UserPtr<const SigSet> mask, size_t size) {
   Nanos deadline = kForever;
   if (timeout) {
     Nanos duration = TRY(toNanos(TRY(timeout.read())));

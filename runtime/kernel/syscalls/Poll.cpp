@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// poll and select. A first pass asks every file without queueing anywhere, which is all that a call with something ready costs. Only
-// when nothing is ready is an entry put on each file's queue; all of them lead to one private queue on which the thread sleeps.
+// poll and select. A first pass asks every file without queueing anywhere, which is all that a call with something
+// ready costs. Only when nothing is ready is an entry put on each file's queue; all of them lead to one private queue
+// on which the thread sleeps.
 #include "kernel/mm/Heap.h"
 #include "kernel/signal/Signal.h"
 #include "kernel/syscalls/FileArguments.h"
@@ -204,12 +205,13 @@ Result<long> withRestart(Result<long> r, Errno becomes) {
 
 Result<long> sys_poll(UserPtr<struct pollfd> fds, unsigned n, int timeout) {
   Nanos deadline = timeout < 0 ? kForever : timeout == 0 ? 0 : deadlineAfter(Nanos{timeout} * 1'000'000);
-  // Linux resumes an interrupted poll when no handler ran. With a timeout it does so with the time that is left, which takes a restart
-  // block; a poll without one is simply repeated.
+  // Linux resumes an interrupted poll when no handler ran. With a timeout it does so with the time that is left, which
+  // takes a restart block; a poll without one is simply repeated.
   return withRestart(poll(fds, n, deadline), deadline == kForever ? Errno::RestartNoHand : Errno::Intr);
 }
 
-Result<long> sys_ppoll(UserPtr<struct pollfd> fds, unsigned n, UserPtr<__kernel_timespec> timeout, UserPtr<const SigSet> mask, size_t size) {
+Result<long> sys_ppoll(UserPtr<struct pollfd> fds, unsigned n, UserPtr<__kernel_timespec> timeout,
+                       UserPtr<const SigSet> mask, size_t size) {
   Nanos deadline = kForever;
   if (timeout) {
     Nanos duration = TRY(toNanos(TRY(timeout.read())));
@@ -223,7 +225,8 @@ Result<long> sys_ppoll(UserPtr<struct pollfd> fds, unsigned n, UserPtr<__kernel_
   return r;
 }
 
-Result<long> sys_select(int n, UserPtr<uint64_t> in, UserPtr<uint64_t> out, UserPtr<uint64_t> except, UserPtr<__kernel_old_timeval> timeout) {
+Result<long> sys_select(int n, UserPtr<uint64_t> in, UserPtr<uint64_t> out, UserPtr<uint64_t> except,
+                        UserPtr<__kernel_old_timeval> timeout) {
   Nanos deadline = kForever;
   if (timeout) {
     __kernel_old_timeval t = TRY(timeout.read());
@@ -239,8 +242,8 @@ Result<long> sys_select(int n, UserPtr<uint64_t> in, UserPtr<uint64_t> out, User
   return r;
 }
 
-Result<long> sys_pselect6(int n, UserPtr<uint64_t> in, UserPtr<uint64_t> out, UserPtr<uint64_t> except, UserPtr<__kernel_timespec> timeout,
-                          UserPtr<uint64_t> maskArgument) {
+Result<long> sys_pselect6(int n, UserPtr<uint64_t> in, UserPtr<uint64_t> out, UserPtr<uint64_t> except,
+                          UserPtr<__kernel_timespec> timeout, UserPtr<uint64_t> maskArgument) {
   Nanos deadline = kForever;
   if (timeout) {
     Nanos duration = TRY(toNanos(TRY(timeout.read())));

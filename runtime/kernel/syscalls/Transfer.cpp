@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Copies between descriptors inside the kernel: sendfile, copy_file_range, splice, tee. Plain copies through one page: files are memory
-// here, so there is nothing to gain from moving pages.
+// Copies between descriptors inside the kernel: sendfile, copy_file_range, splice, tee. Plain copies through one page:
+// files are memory here, so there is nothing to gain from moving pages.
 #include "kernel/fs/Pipe.h"
 #include "kernel/fs/RegularFile.h"
 #include "kernel/mm/Heap.h"
@@ -21,8 +21,8 @@ struct Page {
   }
 };
 
-/// Copies up to n bytes; `*from` and `*to` (null: the file's own position) advance by what was written. Reading goes ahead of writing by at most
-/// one chunk, and what was not written is not counted: `in` must be readable at an offset.
+/// Copies up to n bytes; `*from` and `*to` (null: the file's own position) advance by what was written. Reading goes
+/// ahead of writing by at most one chunk, and what was not written is not counted: `in` must be readable at an offset.
 Result<size_t> copyBytes(File &in, uint64_t *from, File &out, uint64_t *to, size_t n) {
   Page page;
   if (!page.bytes)
@@ -94,7 +94,8 @@ Result<long> sys_sendfile(int outFd, int inFd, UserPtr<long> offset, size_t n) {
   return static_cast<long>(done);
 }
 
-Result<long> sys_copy_file_range(int inFd, UserPtr<long> inOffset, int outFd, UserPtr<long> outOffset, size_t n, unsigned flags) {
+Result<long> sys_copy_file_range(int inFd, UserPtr<long> inOffset, int outFd, UserPtr<long> outOffset, size_t n,
+                                 unsigned flags) {
   if (flags)
     return Errno::Inval;
   Ref<File> in = TRY(files().get(inFd)), out = TRY(files().get(outFd));
