@@ -74,9 +74,29 @@ public:
     TRY(word(type));
     return word(v);
   }
+  /// Turns the strings pushed since `top` was `end` round, so that the first pushed lies lowest, as Linux has them: /proc/self/cmdline
+  /// shows this memory. `addresses` are theirs, in the order of pushing. ENOMEM.
+  Result<void> ascend(uint64_t end, std::span<uint64_t> addresses) {
+    uint64_t base = kStackTop.value - kMaxStrings;
+    size_t n = end - top;
+    auto *copy = static_cast<char *>(heapAlloc(n ? n : 1));
+    if (!copy)
+      return Errno::NoMem;
+    __builtin_memcpy(copy, strings + (top - base), n);
+    uint64_t at = top;
+    for (uint64_t &address : addresses) {
+      const char *from = copy + (address - top);
+      size_t length = __builtin_strlen(from) + 1;
+      __builtin_memcpy(strings + (at - base), from, length);
+      address = at;
+      at += length;
+    }
+    heapFree(copy);
+    return {};
+  }
   void align() { top &= ~uint64_t{15}; }
   uint64_t address() const { return top; }
-  const uint64_t *wordArray() const { return words; }
+  size_t size() const { return wordCount; } ///< words
 
   /// Writes everything; returns the initial rsp.
   Result<uint64_t> commit() {
@@ -205,8 +225,10 @@ Result<void> loadProgram(Process &process, Frame &frame) {
   process.envEnd = b->address();
   TRY(pushEnvironment(*b, *env, buffer));
   process.envStart = process.argEnd = b->address();
+  TRY(b->ascend(process.envEnd, {env->at, env->count}));
   TRY(pushArguments(*b, *args, buffer));
   process.argStart = b->address();
+  TRY(b->ascend(process.argEnd, {args->at, args->count}));
   heapFree(scratch);
   uint64_t platform = TRY(b->pushString("x86_64"));
   b->align();
@@ -222,11 +244,12 @@ Result<void> loadProgram(Process &process, Frame &frame) {
     TRY(b->word(env->at[i]));
   TRY(b->word(0));
   TRY(pushAuxv(*b, vdso.value, execName, platform, random));
-  // Strings were pushed downwards, so the first argument lies highest: Linux has them ascending, which only ps-like tools see.
 
   frame = {};
   frame.rip = osv_image.entry;
   frame.rsp = TRY(b->commit());
+  process.auxStart = frame.rsp + 8 * (1 + args->count + 1 + env->count + 1);
+  process.auxEnd = frame.rsp + 8 * b->size();
   frame.cs = SELECTOR_CODE;
   frame.ss = SELECTOR_DATA;
   frame.rflags = RFLAGS_RESERVED | RFLAGS_IF;

@@ -51,8 +51,8 @@ public:
   /// CPU time of all its threads, ended ones too.
   Nanos cpuTime();
 
-  // Where its strings are, for /proc/self/cmdline and environ (kernel/Loader.cpp).
-  uint64_t argStart = 0, argEnd = 0, envStart = 0, envEnd = 0;
+  // Where its strings and auxiliary vector are, for /proc/self/cmdline, environ and auxv (kernel/Loader.cpp).
+  uint64_t argStart = 0, argEnd = 0, envStart = 0, envEnd = 0, auxStart = 0, auxEnd = 0;
 
   // Small per-process state of system calls.
   Credentials credentials;

@@ -2,7 +2,9 @@
 //
 // Contract: the processor. What an architecture implements of it is in `arch/<name>/Cpu.h` (inline) and `Cpu.cpp`.
 #pragma once
+#include <cstddef>
 #include <cstdint>
+#include <span>
 
 namespace osv::arch {
 
@@ -40,6 +42,9 @@ bool hardwareRandom(uint64_t &out);
 /// AT_HWCAP (CPUID.1:EDX), AT_HWCAP2 (never with FSGSBASE: GS is the kernel's).
 uint64_t hwcap();
 uint64_t hwcap2();
+
+/// The paragraph of /proc/cpuinfo about one CPU; returns its length (cut to `out`).
+size_t describeCpu(unsigned cpu, std::span<char> out);
 
 /// Leaves the machine. Never returns; interrupts are off afterwards.
 [[noreturn]] void powerOff();

@@ -27,6 +27,7 @@ struct rusage;
 struct sysinfo;
 struct new_utsname;
 struct linux_dirent64;
+struct open_how;
 
 namespace osv {
 #define OSV_CALL(nr, name, status, parameters) Result<long> sys_##name parameters;
