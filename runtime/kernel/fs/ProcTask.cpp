@@ -21,7 +21,10 @@ namespace {
 constexpr Nanos kTick = 10'000'000;
 constexpr uint64_t kKib = kPageSize / 1024;
 
-std::string_view threadName(const Thread &t) { return {t.name, strnlen(t.name, sizeof t.name)}; }
+std::string_view threadName(const Thread &t) {
+  std::string_view all(t.name, sizeof t.name);
+  return all.substr(0, all.find('\0'));
+}
 
 /// The thread that a file is about: `arg` is its id, 0 the first thread's (the process's own files).
 Result<Ref<Thread>> threadOf(uint64_t arg) {

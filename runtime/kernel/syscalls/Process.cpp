@@ -212,7 +212,7 @@ Result<long> sys_setgroups(int size, UserPtr<const uint32_t> list) {
     return Errno::NoMem;
   uint32_t groups[kMaxGroups];
   TRY(list.as<uint32_t>().read(std::span(groups, static_cast<size_t>(size))));
-  std::sort(groups, groups + size);
+  std::sort(groups, groups + size, [](uint32_t a, uint32_t b) { return a < b; }); // with std::less it is in libc++.so
   SpinGuard g(c.lock);
   std::copy_n(groups, size, c.groups);
   c.groupCount = static_cast<uint32_t>(size);
