@@ -5,6 +5,7 @@
 // left over. docs/analysis.md tells how far that can be trusted.
 //
 // The result depends on the file only: each round works on the closure of the rounds before, and sorts what it found.
+#include "rewriter/analysis/Coverage.h"
 #include "rewriter/analysis/JumpTables.h"
 #include "rewriter/analysis/Parallel.h"
 #include "rewriter/analysis/Roots.h"
@@ -78,6 +79,9 @@ private:
   void findTables(ArrayRef<VAddr> jumps);
   void readTables(unsigned entries, std::vector<VAddr> &work);
   std::vector<VAddr> readTable(Table &table, unsigned entries) const;
+  void sweepFunctions();
+  bool sweep(AddrRange range);
+  bool isPlausibleBlock(VAddr target) const;
   void retryJumps();
   void finishTables();
   void judgePointers(std::vector<VAddr> pointers, std::vector<VAddr> &roots);
@@ -85,9 +89,6 @@ private:
   void findPossible();
   bool tryPossible(VAddr at);
   void drainPossible();
-  void measure();
-  std::vector<AddrRange> codeRanges() const;
-  bool isPadding(ArrayRef<uint8_t> bytes, VAddr addr, unsigned &length) const;
 
   const elf::Image &image;
   CodeMap &map;
@@ -97,6 +98,8 @@ private:
   std::vector<Table> tables;
   std::vector<VAddr> tableStarts; ///< of certain tables, ascending
   DenseSet<uint64_t> judged;
+  DenseMap<uint64_t, bool> sweeps;                ///< functions that were swept, and whether that came out even
+  std::vector<std::vector<uint64_t>> sweepStarts; ///< a bit for each byte of each region
   enum class JumpState : uint8_t { New, NoTable, Open, Resolved };
   DenseMap<uint64_t, JumpState> jumpStates;
 };
@@ -233,6 +236,7 @@ void Finder::findTables(ArrayRef<VAddr> jumps) {
 /// sense or another table begins. Since that one may be known only when more code is, they grow in steps: a table that
 /// were read too far would prove data, or the middle of instructions, to be code.
 void Finder::readTables(unsigned entries, std::vector<VAddr> &work) {
+  sweepFunctions();
   std::vector<std::vector<VAddr>> results(tables.size());
   forPieces(threadsFor(tables.size(), 512), tables.size(), 64, [&](unsigned, size_t begin, size_t end) {
     for (size_t i = begin; i < end; i++)
@@ -248,6 +252,58 @@ void Finder::readTables(unsigned entries, std::vector<VAddr> &work) {
   work.erase(llvm::unique(work), work.end());
 }
 
+/// Decodes the functions with tables from their first to their last byte. Compilers put no data among the instructions
+/// of a function, so that when this comes out even, it shows where instructions begin. It proves nothing to be
+/// executed, but a table's entry that points between two of them is none.
+void Finder::sweepFunctions() {
+  std::vector<AddrRange> ranges;
+  for (const Table &table : tables) {
+    if (table.done)
+      continue;
+    const Function *function = map.functionAt(table.candidate.jump);
+    if (function && sweeps.try_emplace(function->range.begin.raw(), false).second)
+      ranges.push_back(function->range);
+  }
+  if (ranges.empty())
+    return;
+  if (sweepStarts.empty())
+    for (const CodeMap::Region &region : map.regions)
+      sweepStarts.emplace_back(region.proven.size());
+  std::vector<uint8_t> isEven(ranges.size());
+  forPieces(threadsFor(ranges.size(), 64), ranges.size(), 16, [&](unsigned, size_t begin, size_t end) {
+    for (size_t i = begin; i < end; i++)
+      isEven[i] = sweep(ranges[i]);
+  });
+  for (size_t i = 0; i < ranges.size(); i++)
+    sweeps[ranges[i].begin.raw()] = isEven[i];
+}
+
+bool Finder::sweep(AddrRange range) {
+  const CodeMap::Region *region = map.regionAt(range.begin);
+  if (!region || range.end > region->range.end)
+    return false;
+  std::vector<uint64_t> &bits = sweepStarts[region - map.regions.data()];
+  uint64_t base = region->range.begin.raw(), at = range.begin.raw() - base, end = range.end.raw() - base;
+  while (at < end) {
+    std::atomic_ref(bits[at / 64]).fetch_or(uint64_t(1) << (at % 64), std::memory_order_relaxed);
+    x64::Shape shape = x64::scan(region->bytes.drop_front(at), VAddr(base + at));
+    if (shape.flow == x64::Flow::Invalid)
+      return false;
+    at += shape.length;
+  }
+  return at == end;
+}
+
+bool Finder::isPlausibleBlock(VAddr target) const {
+  if (const Function *function = map.functionAt(target))
+    if (auto found = sweeps.find(function->range.begin.raw()); found != sweeps.end() && found->second) {
+      const CodeMap::Region *region = map.regionAt(target);
+      uint64_t at = target - region->range.begin;
+      return sweepStarts[region - map.regions.data()][at / 64] >> (at % 64) & 1;
+    }
+  return walker.speculate(target, /*wide=*/false, kLookAhead).has_value();
+}
+
 std::vector<VAddr> Finder::readTable(Table &table, unsigned entries) const {
   std::vector<VAddr> targets;
   TableCandidate &c = table.candidate;
@@ -258,7 +314,7 @@ std::vector<VAddr> Finder::readTable(Table &table, unsigned entries) const {
   unsigned most = unsigned(std::min<uint64_t>(room, c.bound ? c.bound : entries));
   for (unsigned i = table.read; i < most; i++) {
     std::optional<VAddr> target = tableEntry(image, map, c, i);
-    bool isPlausible = target && (map.isInstructionStart(*target) || walker.speculate(*target, false, kLookAhead));
+    bool isPlausible = target && (map.isInstructionStart(*target) || isPlausibleBlock(*target));
     if (isPlausible) {
       targets.push_back(*target);
       continue;
@@ -345,128 +401,17 @@ void Finder::drainPossible() {
   }
 }
 
-bool Finder::isPadding(ArrayRef<uint8_t> bytes, VAddr addr, unsigned &length) const {
-  if (bytes[0] == 0 || bytes[0] == 0xcc || bytes[0] == 0x90) {
-    length = 1;
-    return true;
-  }
-  // nopw and friends, with any number of 66 and a segment prefix; xchg %ax,%ax; lea 0(%rsi),%rsi of old gas
-  size_t at = 0;
-  while (at < bytes.size() && (bytes[at] == 0x66 || bytes[at] == 0x2e || bytes[at] == 0x40))
-    at++;
-  bool isNop =
-      at < bytes.size() && (bytes[at] == 0x90 || (at + 1 < bytes.size() && bytes[at] == 0x0f && bytes[at + 1] == 0x1f));
-  length = isNop ? x64::scan(bytes, addr).length : 0;
-  return isNop && x64::scan(bytes, addr).flow != x64::Flow::Invalid;
-}
-
-/// The executable sections; without section headers the executable segments.
-std::vector<AddrRange> Finder::codeRanges() const {
-  std::vector<AddrRange> ranges;
-  for (const elf::Section &section : image.sections)
-    if ((section.flags & ELF::SHF_EXECINSTR) && (section.flags & ELF::SHF_ALLOC) && section.size &&
-        section.type != ELF::SHT_NOBITS && image.bytesAt(section.addr, section.size).size())
-      ranges.push_back(section.range());
-  llvm::sort(ranges);
-  for (size_t i = 1; i < ranges.size(); i++)
-    if (ranges[i].begin < ranges[i - 1].end)
-      return image.executableRanges();
-  erase_if(ranges, [&](AddrRange r) { return !map.regionAt(r.begin) || !map.regionAt(r.end - 1); });
-  return ranges.empty() ? image.executableRanges() : ranges;
-}
-
-/// Counts what is covered, in one pass over the starts, and lists what is not.
-void Finder::measure() {
-  map.coverage = {};
-  map.unproven.clear();
-  struct Piece {
-    Coverage coverage;
-    std::vector<AddrRange> holes;
-    VAddr end;
-  };
-  for (AddrRange range : codeRanges()) {
-    map.coverage.executable += range.size();
-    const CodeMap::Region &region = *map.regionAt(range.begin);
-    const uint64_t base = region.range.begin.raw();
-    constexpr uint64_t kPiece = 1 << 18;
-    size_t count = (range.size() + kPiece - 1) / kPiece;
-    std::vector<Piece> pieces(count);
-    // Pieces meet at fixed places; an instruction across a border is counted where it begins.
-    forPieces(threadsFor(range.size(), 1 << 20), count, 1, [&](unsigned, size_t index, size_t) {
-      Piece &piece = pieces[index];
-      VAddr begin = range.begin + index * kPiece, end = std::min(range.end, begin + kPiece);
-      VAddr covered = begin;
-      for (VAddr back = begin - std::min<uint64_t>(14, begin - range.begin); back < begin; back += 1)
-        if (map.isInstructionStart(back))
-          covered = std::max(covered, back + map.shapeAt(back).length);
-      auto hole = [&](VAddr to) {
-        if (covered < to)
-          piece.holes.push_back({covered, to});
-      };
-      for (uint64_t at = begin.raw() - base; at < end.raw() - base;) {
-        uint64_t bits = region.proven[at / 64] >> (at % 64);
-        if (!bits) {
-          at = (at / 64 + 1) * 64;
-          continue;
-        }
-        at += countr_zero(bits);
-        if (at >= end.raw() - base)
-          break;
-        VAddr addr(base + at);
-        uint8_t length = x64::scan(region.bytes.drop_front(at), addr).length;
-        hole(addr);
-        piece.coverage.instructions++;
-        VAddr from = std::max(covered, addr);
-        covered = std::max(covered, addr + length);
-        piece.coverage.proven += covered - from;
-        at++;
-      }
-      hole(end);
-    });
-    for (Piece &piece : pieces) {
-      map.coverage.proven += piece.coverage.proven;
-      map.coverage.instructions += piece.coverage.instructions;
-      for (AddrRange hole : piece.holes) {
-        if (!map.unproven.empty() && map.unproven.back().end == hole.begin)
-          map.unproven.back().end = hole.end;
-        else
-          map.unproven.push_back(hole);
-      }
-    }
-  }
-  std::vector<AddrRange> holes;
-  for (AddrRange hole : map.unproven) {
-    VAddr at = hole.begin;
-    unsigned length;
-    while (at < hole.end) {
-      ArrayRef<uint8_t> bytes = map.bytesFrom(at).take_front(hole.end - at);
-      if (!isPadding(bytes, at, length))
-        break;
-      at += length;
-    }
-    VAddr last = hole.end;
-    while (last > at && (map.bytesFrom(last - 1)[0] == 0 || map.bytesFrom(last - 1)[0] == 0xcc ||
-                         map.bytesFrom(last - 1)[0] == 0x90))
-      last = last - 1;
-    map.coverage.padding += hole.size() - (last - at);
-    if (at < last)
-      holes.push_back({at, last});
-  }
-  map.unproven = std::move(holes);
-}
-
 /// What no strict root reaches: pointers in data, and the beginnings of what is left between proven code.
 void Finder::findPossible() {
   scanData();
   drainPossible();
   for (AddrRange hole : map.unproven) {
     for (VAddr at = hole.begin; at < hole.end;) {
-      unsigned length;
       if (std::optional<VAddr> known = map.nextStart(at, /*wide=*/true); known == at) {
         at += map.shapeAt(at).length;
         continue;
       }
-      if (isPadding(map.bytesFrom(at).take_front(hole.end - at), at, length)) {
+      if (unsigned length = paddingLength(map.bytesFrom(at).take_front(hole.end - at), at)) {
         at += length;
         continue;
       }
@@ -498,7 +443,7 @@ void Finder::run() {
   judgePointers(std::move(roots.pointers), work);
   proveFrom(std::move(work));
   finishTables();
-  measure();
+  measureCoverage(image, map);
   findPossible();
   llvm::sort(map.taken);
   map.taken.erase(llvm::unique(map.taken), map.taken.end());

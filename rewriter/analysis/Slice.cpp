@@ -52,10 +52,13 @@ const Slicer::Graph &Slicer::graphAt(VAddr addr) {
 
 void Slicer::indexCalls() {
   indexed = true;
+  if (map.regions.empty() || map.regions.back().range.end - map.regions.front().range.begin > UINT32_MAX)
+    return; // callers further away than a call reaches: nothing is known of them
+  callBase = map.regions.front().range.begin;
   for (const CodeMap::Region &region : map.regions) {
     constexpr size_t kPiece = 1 << 14; // words of the bitmap
     unsigned threads = threadsFor(region.bytes.size(), 1 << 20);
-    std::vector<std::vector<std::pair<VAddr, VAddr>>> parts(threads);
+    std::vector<std::vector<uint64_t>> parts(threads);
     forPieces(threads, region.proven.size(), kPiece, [&](unsigned thread, size_t begin, size_t end) {
       for (size_t word = begin; word < end; word++)
         for (uint64_t bits = region.proven[word] | region.possible[word]; bits; bits &= bits - 1) {
@@ -71,7 +74,8 @@ void Slicer::indexCalls() {
             if (function == map.functions.end() || function->range.begin != target)
               continue;
           }
-          parts[thread].push_back({target, site});
+          if (map.regionAt(target))
+            parts[thread].push_back((target - callBase) << 32 | (site - callBase));
         }
     });
     for (const auto &part : parts)
@@ -85,9 +89,9 @@ const std::vector<VAddr> &Slicer::callersOf(VAddr function) {
     indexCalls();
   auto [it, isNew] = callers.try_emplace(function.raw());
   if (isNew)
-    for (auto call = llvm::lower_bound(calls, std::pair(function, VAddr()));
-         call != calls.end() && call->first == function; ++call)
-      it->second.push_back(call->second);
+    for (auto call = llvm::lower_bound(calls, (function - callBase) << 32);
+         call != calls.end() && *call >> 32 == function - callBase; ++call)
+      it->second.push_back(callBase + uint32_t(*call));
   return it->second;
 }
 

@@ -70,7 +70,8 @@ private:
   const CodeMap &map;
   std::map<VAddr, Graph> graphs; ///< by begin of range
   bool indexed = false;
-  std::vector<std::pair<VAddr, VAddr>> calls; ///< (target, site), ascending
+  std::vector<uint64_t> calls; ///< target and site as 32-bit distances from `callBase`, ascending
+  VAddr callBase;
   llvm::DenseMap<uint64_t, std::vector<VAddr>> callers;
 };
 
