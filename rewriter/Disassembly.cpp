@@ -27,7 +27,7 @@ std::vector<std::string> disassembleAround(const CodeMap &map, VAddr addr, unsig
   VAddr at = addr;
   for (unsigned i = 0; i < before; i++) {
     std::optional<VAddr> previous = map.previousInstruction(at, /*wide=*/true);
-    if (!previous)
+    if (!previous || map.functionAt(*previous) != map.functionAt(addr))
       break;
     at = *previous;
     lines.insert(lines.begin(), disassemblyLine(map, at, false));
@@ -36,7 +36,7 @@ std::vector<std::string> disassembleAround(const CodeMap &map, VAddr addr, unsig
   at = addr;
   for (unsigned i = 0; i < after; i++) {
     at += map.shapeAt(at).length;
-    if (!map.isPossibleStart(at))
+    if (!map.isPossibleStart(at) || map.functionAt(at) != map.functionAt(addr))
       break;
     lines.push_back(disassemblyLine(map, at, false));
   }

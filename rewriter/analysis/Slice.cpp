@@ -25,6 +25,20 @@ constexpr unsigned kMostChain = 6;       ///< calls through wrappers
 constexpr unsigned kMostConstants = 512; ///< of one site
 
 constexpr uint32_t kCallClobbers = 0x0fc7; // rax rcx rdx rsi rdi r8-r11 in the System V ABI
+/// Quickly sorts out what is no direct branch; prefixes before one are allowed by the architecture.
+bool mayBeBranch(ArrayRef<uint8_t> bytes) {
+  size_t at = 0;
+  auto isPrefix = [](uint8_t byte) {
+    return (byte >= 0x40 && byte < 0x50) || byte == 0x66 || byte == 0x2e || byte == 0x3e || byte == 0xf2 ||
+           byte == 0xf3;
+  };
+  while (at + 2 < bytes.size() && at < 14 && isPrefix(bytes[at]))
+    at++;
+  uint8_t opcode = bytes[at];
+  return opcode == 0xe8 || opcode == 0xe9 || opcode == 0xeb || (opcode & 0xf0) == 0x70 ||
+         (opcode == 0x0f && at + 1 < bytes.size() && (bytes[at + 1] & 0xf0) == 0x80);
+}
+
 } // namespace
 
 const Slicer::Graph &Slicer::graphAt(VAddr addr) {
@@ -63,17 +77,19 @@ void Slicer::indexCalls() {
       for (size_t word = begin; word < end; word++)
         for (uint64_t bits = region.proven[word] | region.possible[word]; bits; bits &= bits - 1) {
           uint64_t at = word * 64 + countr_zero(bits);
-          uint8_t opcode = region.bytes[at];
-          if ((opcode != 0xe8 && opcode != 0xe9) || region.bytes.size() - at < 5)
+          if (!mayBeBranch(region.bytes.drop_front(at)))
             continue;
           VAddr site = region.range.begin + at;
-          VAddr target(map.shapeAt(site).value);
+          x64::Shape shape = map.shapeAt(site);
+          VAddr target(shape.value);
           // A jump counts when it leaves for the beginning of a function: a tail call.
-          if (opcode == 0xe9) {
+          bool isJump = shape.flow == Flow::Jmp || shape.flow == Flow::Jcc;
+          if (isJump) {
             auto function = partition_point(map.functions, [&](const Function &f) { return f.range.begin < target; });
-            if (function == map.functions.end() || function->range.begin != target)
-              continue;
+            isJump = function != map.functions.end() && function->range.begin == target;
           }
+          if (shape.flow != Flow::Call && !isJump)
+            continue;
           if (map.regionAt(target))
             parts[thread].push_back((target - callBase) << 32 | (site - callBase));
         }
@@ -317,7 +333,7 @@ void Slicer::gather(VAddr addr, Location location, std::vector<VAddr> &chain, Ch
     return;
   }
   for (VAddr site : std::vector<VAddr>(sites)) {
-    bool isCall = map.bytesFrom(site)[0] == 0xe8;
+    bool isCall = map.shapeAt(site).flow == Flow::Call;
     for (Location argument : local.arguments) {
       Location atCall = argument;
       if (argument.kind == Location::StackSlot && isCall)

@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# A load of a segment register.
+# REQUIRES: osv-rewrite
+# RUN: %asm %s -o %t.o && %link %t.o -o %t
+# RUN: not %osv-rewrite --check %t 2>&1 | FileCheck %s
+# RUN: %asm --defsym GOOD=1 %s -o %t.good.o && %link %t.good.o -o %t.good
+# RUN: %osv-rewrite --check %t.good 2>&1 | FileCheck %s --check-prefix=GOOD
+# CHECK: error: load of a segment register in 'victim' would replace what the runtime set up [segment-load]
+# CHECK: mov %ax, %fs
+# GOOD: will run
+# GOOD-NOT: {{\[}}segment-load]
+# GOOD-NOT: error:
+.globl _start
+.type _start, @function
+_start:
+  call victim
+  mov $60, %eax
+  xor %edi, %edi
+  syscall
+  ud2
+.size _start, . - _start
+
+.type victim, @function
+victim:
+.ifndef GOOD
+  mov %eax, %fs
+.else
+  mov %fs, %eax
+.endif
+  ret
+.size victim, . - victim

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: BSD-3-Clause
+# Another software interrupt would enter the runtime's handler.
+# REQUIRES: osv-rewrite
+# RUN: %asm %s -o %t.o && %link %t.o -o %t
+# RUN: not %osv-rewrite --check %t 2>&1 | FileCheck %s
+# RUN: %asm --defsym GOOD=1 %s -o %t.good.o && %link %t.good.o -o %t.good
+# RUN: %osv-rewrite --check %t.good 2>&1 | FileCheck %s --check-prefix=GOOD
+# CHECK: error: software interrupt in 'victim' would enter a handler of the runtime instead of raising SIGSEGV [software-interrupt]
+# GOOD: will run
+# GOOD-NOT: {{\[}}software-interrupt]
+# GOOD-NOT: error:
+.globl _start
+.type _start, @function
+_start:
+  call victim
+  mov $60, %eax
+  xor %edi, %edi
+  syscall
+  ud2
+.size _start, . - _start
+
+.type victim, @function
+victim:
+.ifndef GOOD
+  int $0x21
+.else
+  int3
+.endif
+  ret
+.size victim, . - victim
