@@ -15,6 +15,7 @@
 #include <linux/uio.h>
 
 struct clone_args;
+struct open_how;
 struct tms;
 struct futex_waitv;
 struct __user_cap_header_struct;
