@@ -181,8 +181,12 @@ osv_enter_program:
         subq $FRAME_SIZE, %rax
         movq %rdi, %rsi
         movq %rax, %rdi
+        addq $FRAME_SIZE-8, %rsi
+        addq $FRAME_SIZE-8, %rdi
         movl $FRAME_SIZE/8, %ecx
+        std                              # from the top down: the frame is on this stack and may overlap its destination
         rep movsq
+        cld
         movq %rax, %rsp
         jmp osv_frame_exit
 
