@@ -13,6 +13,7 @@ namespace osv {
 class AddressSpace;
 class FileTable;
 class FsContext;
+struct ProcessTimers;
 
 class Process {
 public:
@@ -22,6 +23,7 @@ public:
   FileTable *files = nullptr;
   FsContext *fs = nullptr; ///< root, cwd, umask
   ProcessSignals signals;
+  ProcessTimers *timers = nullptr; ///< time/PosixTimer.h; null until one is set; under signals.lock
   struct rlimit64 limits[16]; ///< by RLIMIT_*; the constructor sets Linux's defaults for a login of root
   Nanos startTime = 0;
 

@@ -73,6 +73,7 @@ void kernelMain(std::string_view line) {
   seedRandom();                        // reads the clock
   VERIFY(console::init().ok());        // interrupt-driven from here on
   log(LogLevel::Info, "osv: {} TLS model, {} KiB of memory", osv_image.tlsModel == abi::kTlsGs ? "gs" : "fs", memoryStats().totalPages * 4);
+  arch::startOtherCpus();
   auto process = make<Process>();
   VERIFY(process.ok());
   auto first = createProcessThread(**process, programName(), programThread, *process);

@@ -3,6 +3,7 @@
 // Local APIC (timer, inter-processor interrupts, end of interrupt), I/O APIC (device interrupts), and putting the old PICs to sleep.
 // SDM volume 3, chapter 11 (local APIC); 82093AA data sheet (I/O APIC). xAPIC by memory-mapped registers: every monitor has it.
 #include "arch/x64/Cpu.h"
+#include "arch/x64/Smp.h"
 #include "kernel/arch/Clock.h"
 #include "kernel/arch/Irq.h"
 #include "kernel/arch/Mmu.h"
@@ -93,6 +94,22 @@ void setTimer(Nanos deadline) {
 }
 
 void endOfInterrupt() { write(kEoi, 0); }
+
+uint8_t apicId() { return static_cast<uint8_t>(read(kId) >> 24); }
+
+namespace {
+void sendCommand(uint8_t id, uint32_t low) {
+  IrqGuard off; // two registers
+  write(kIcrHigh, uint32_t{id} << 24);
+  write(kIcrLow, low);
+  while (read(kIcrLow) & (1u << 12)) // not yet accepted
+    pause();
+}
+} // namespace
+
+void sendIpi(uint8_t id, uint8_t vector) { sendCommand(id, 0x4000 | vector); }
+void sendInit(uint8_t id) { sendCommand(id, 0x4500); }
+void sendStartup(uint8_t id, uint8_t page) { sendCommand(id, 0x4600 | page); }
 
 Result<void> requestIrq(unsigned line, void (*fn)(void *), void *arg) {
   if (line >= kMaxGsi)

@@ -6,6 +6,7 @@
 #include "arch/x64/Clock.h"
 #include "arch/x64/Cpu.h"
 #include "arch/x64/Mmu.h"
+#include "arch/x64/Smp.h"
 #include "kernel/Main.h"
 #include "kernel/arch/Context.h"
 #include "kernel/arch/Mmu.h"
@@ -60,15 +61,15 @@ void initMemory(const StartInfo &info, std::string_view commandLine) {
   unsigned count = 0;
   std::span<const MemoryMapEntry> map(physical<MemoryMapEntry>(info.memoryMap), info.memoryMapEntries);
   for (const MemoryMapEntry &e : map) {
-    uint64_t start = roundUp(e.addr < kLowMemory ? kLowMemory : e.addr, kPageSize), end = roundDown(e.addr + e.size, kPageSize);
+    uint64_t start = roundUp(e.addr, kPageSize), end = roundDown(e.addr + e.size, kPageSize);
     if (e.type == kTypeRam && start < end && count < kMaxRanges)
       ram[count++] = {start, end};
   }
   // The command line stays where the monitor put it (the process's arguments point into it); the memory map is not needed again.
   uint64_t line = directMapPhys(commandLine.data()).value;
-  Range holes[] = {{roundDown(line, kPageSize), roundUp(line + commandLine.size() + 1, kPageSize)}, {osv_image.imageStart, osv_image.imageEnd}};
-  if (holes[0].start > holes[1].start)
-    std::swap(holes[0], holes[1]);
+  Range holes[] = {{0, kLowMemory}, {roundDown(line, kPageSize), roundUp(line + commandLine.size() + 1, kPageSize)}, {osv_image.imageStart, osv_image.imageEnd}};
+  if (holes[1].start > holes[2].start)
+    std::swap(holes[1], holes[2]);
   PhysRange ranges[kMaxRanges];
   for (unsigned i = 0; i < count; i++) {
     ranges[i] = {PAddr(ram[i].start), PAddr(ram[i].end)};
@@ -94,7 +95,8 @@ extern "C" [[noreturn]] void osv_boot(uint64_t startInfo) {
   VERIFY(osv_image.magic == abi::kImageMagic && osv_image.version == abi::kImageVersion);
   detectFeatures();                    // patches the gates: kernel text is still writable
   initCpu(0);                          // faults are reported from here on
-  initMemory(info, commandLine);
+  setAcpiRoot(PAddr(info.rsdp));
+  initMemory(info, commandLine);       // what the monitor left in low memory may be gone afterwards
   initApic();
   initClock();
   initApicTimer();                     // needs the clock

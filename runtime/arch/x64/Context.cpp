@@ -9,6 +9,7 @@
 // FP state is saved when a thread that runs the program leaves the CPU, and loaded when one comes whose state is not already there. Kernel threads have none.
 #include "kernel/arch/Context.h"
 #include "arch/x64/Cpu.h"
+#include "arch/x64/Smp.h"
 #include "kernel/lib/Log.h"
 #include "kernel/mm/Heap.h"
 #include "kernel/mm/PageAllocator.h"
@@ -153,10 +154,26 @@ void initBootTls() {
 #endif
 }
 
+ThreadContext *createBootContext(unsigned cpu) {
+  // A Thread only to allocate with: adoptBootContext moves everything to the idle thread. It stays, as `gate().thread` until then.
+  auto *t = new (std::nothrow) Thread;
+  if (!t || !allocate(*t, false).ok())
+    return nullptr;
+  gateInBlock(t->arch.block)->cpu = cpu;
+  t->arch.rsp = t->arch.stackTop;
+  return &t->arch;
+}
+
+void loadKernelTls() {
+#ifdef OSV_TLS_FS
+  writeFsBase(gate().kernelFs);
+#endif
+}
+
 void adoptBootContext(Thread &t) {
-  t.arch.stackBottom = reinterpret_cast<uint64_t>(osv_boot_stack);
-  t.arch.stackTop = t.arch.stackBottom + BOOT_STACK_SIZE;
-  initBlock(t, osv_boot_block);
+  t.arch.stackBottom = gate().stackBottom;
+  t.arch.stackTop = gate().stackTop;
+  initBlock(t, reinterpret_cast<char *>(gate().self) + reinterpret_cast<uint64_t>(osv_ktls_start));
 }
 
 Result<void> createContext(Thread &t, void (*entry)(void *), void *arg, bool usesFpu) {

@@ -157,6 +157,7 @@ void initCpu(unsigned cpu) {
 }
 
 
+
 void waitForInterrupt() { asm volatile("sti; hlt; cli" ::: "memory"); }
 
 bool hardwareRandom(uint64_t &out) {

@@ -64,7 +64,9 @@ public:
 private:
   uint64_t a = 0;
 };
-template <> class UserPtr<void> {
+template <typename T>
+  requires std::is_void_v<T>
+class UserPtr<T> {
 public:
   UserPtr() = default;
   explicit UserPtr(uint64_t a) : a(a) {}

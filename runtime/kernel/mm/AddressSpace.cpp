@@ -15,7 +15,6 @@
 #include "kernel/mm/PageAllocator.h"
 #include "kernel/mm/SharedMemory.h"
 #include <algorithm>
-#include <asm/signal.h>
 
 namespace osv {
 namespace {

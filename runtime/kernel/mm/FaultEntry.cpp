@@ -23,4 +23,11 @@ bool handlePageFault(VAddr addr, bool write, bool exec, const Frame &frame) {
   return thread->process->addressSpace->fault(addr, write, exec, &signo, &code);
 }
 
+void raisePageFault(Frame &frame, VAddr addr, bool write, bool exec) {
+  int signo = SIGSEGV, code = SEGV_MAPERR;
+  if (addr < arch::kUserMax && currentProcess().addressSpace->fault(addr, write, exec, &signo, &code))
+    return; // another thread has mapped it meanwhile
+  raiseFault(frame, signo, code, addr);
+}
+
 } // namespace osv

@@ -13,9 +13,13 @@
 #include "kernel/lib/Log.h"
 #include "kernel/mm/AddressSpace.h"
 #include "kernel/mm/PageAllocator.h"
+#include <cstring>
+#if defined(OSV_HOST_TEST)
+#include <csignal> // the host's C library has the same constants, and its headers do not go with Linux's
+#else
 #include <asm/siginfo.h>
 #include <asm/signal.h>
-#include <cstring>
+#endif
 
 namespace osv {
 

@@ -48,6 +48,8 @@ Result<VAddr> AddressSpace::moveArea(Area &a, VAddr old, size_t oldLen, size_t n
   if (oldLen && !keepOld)
     VERIFY(removeRange(old, old + oldLen).ok());
   mergeAround(*moved);
+  if (oldLen && keepOld)
+    mergeAround(*at(old));
   return to;
 }
 

@@ -167,44 +167,6 @@ Result<void> queueIfEqual(Sleeper &w, VAddr word, uint32_t expected) {
   }
 }
 
-/// The operation of FUTEX_WAKE_OP on `old`. ENOSYS.
-Result<uint32_t> applyOperation(uint32_t encoded, uint32_t old) {
-  auto argument = static_cast<uint32_t>(static_cast<int32_t>(encoded << 8) >> 20);
-  if (encoded >> 31 & 1) // FUTEX_OP_OPARG_SHIFT
-    argument = 1u << (argument & 31);
-  switch (encoded >> 28 & 7) {
-  case FUTEX_OP_SET:
-    return argument;
-  case FUTEX_OP_ADD:
-    return old + argument;
-  case FUTEX_OP_OR:
-    return old | argument;
-  case FUTEX_OP_ANDN:
-    return old & ~argument;
-  case FUTEX_OP_XOR:
-    return old ^ argument;
-  }
-  return Errno::NoSys;
-}
-
-Result<bool> meetsCondition(uint32_t encoded, uint32_t old) {
-  auto value = static_cast<int32_t>(old), argument = static_cast<int32_t>(encoded << 20) >> 20;
-  switch (encoded >> 24 & 15) {
-  case FUTEX_OP_CMP_EQ:
-    return value == argument;
-  case FUTEX_OP_CMP_NE:
-    return value != argument;
-  case FUTEX_OP_CMP_LT:
-    return value < argument;
-  case FUTEX_OP_CMP_LE:
-    return value <= argument;
-  case FUTEX_OP_CMP_GT:
-    return value > argument;
-  case FUTEX_OP_CMP_GE:
-    return value >= argument;
-  }
-  return Errno::NoSys;
-}
 } // namespace
 } // namespace futex
 

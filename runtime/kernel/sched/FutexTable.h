@@ -16,23 +16,11 @@
 #include "kernel/lib/Log.h"
 #include "kernel/lib/SpinLock.h"
 #include "kernel/sched/Futex.h"
+#include "kernel/sched/FutexKey.h"
 #include "kernel/sched/Thread.h"
 #include <boost/intrusive/list.hpp>
 
 namespace osv::futex {
-
-struct Key {
-  uint64_t space = 0;  ///< address of the AddressSpace; 1: physical
-  uint64_t offset = 0; ///< virtual or physical address
-  bool operator==(const Key &) const = default;
-};
-
-inline constexpr unsigned kBucketBits = 8;
-/// Which of 2^kBucketBits buckets a key goes to: neighbouring words and equal offsets in different pages spread.
-constexpr unsigned hashOf(const Key &k) {
-  uint64_t h = (k.offset >> 2) + (k.space >> 4);
-  return static_cast<unsigned>((h * 0x9e3779b97f4a7c15ull) >> (64 - kBucketBits));
-}
 
 struct Bucket;
 

@@ -65,6 +65,23 @@ inline QueuedSignal *takePending(PendingSignals &p, int signo) {
   return found;
 }
 
+/// Takes this entry, which is queued, out.
+inline void removePending(PendingSignals &p, QueuedSignal &entry) {
+  int signo = entry.info.si_signo;
+  bool more = false;
+  auto before = p.queue.before_begin();
+  for (auto it = p.queue.begin(); it != p.queue.end();) {
+    if (&*it == &entry) {
+      it = p.queue.erase_after(before);
+      continue;
+    }
+    more |= it->info.si_signo == signo;
+    before = it++;
+  }
+  if (!more)
+    p.set &= ~sigBit(signo);
+}
+
 /// Forgets all pending signals of `which`; `discard` gets each queue entry.
 template <typename Discard> void flushPending(PendingSignals &p, SigSet which, Discard discard) {
   if (!(p.set & which))

@@ -14,9 +14,12 @@
 #include "kernel/sched/Scheduler.h"
 #include "kernel/signal/Queue.h"
 #include "kernel/signal/SignalInternal.h"
+#include "kernel/time/PosixTimer.h"
 
 namespace osv {
 namespace {
+
+constexpr SigSet kIntervalTimers = sigBit(SIGALRM) | sigBit(SIGVTALRM) | sigBit(SIGPROF);
 
 void discard(Process &p, QueuedSignal &entry) {
   if (entry.timer)
@@ -102,7 +105,7 @@ Sent sendLocked(Process &p, Thread *t, const siginfo_t &info, QueuedSignal *entr
   cancelOpposites(p, signo);
   if (droppedAtOnce(p, t, signo))
     return Sent::Ignored;
-  if (merges(pending, signo))
+  if (!entry && merges(pending, signo))
     return Sent::Merged;
   if (entry) {
     entry->info = info;
@@ -259,6 +262,8 @@ int takeLocked(Thread &t, SigSet wanted, siginfo_t &info) {
         delete entry;
       }
     }
+    if (kIntervalTimers & sigBit(signo))
+      intervalTimerSignalTaken(p, signo);
     return signo;
   }
   return 0;

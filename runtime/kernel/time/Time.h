@@ -34,6 +34,8 @@ void armRealtimeTimer(Timer &t, Nanos deadline);
 /// After it returns the callback neither runs nor will run (unless re-armed). True when it was armed. Not from the callback itself, and with no
 /// lock held that the callback takes: it waits for a callback that runs on another CPU.
 bool cancelTimer(Timer &t);
+/// The same without waiting: a callback that runs already goes on. Any lock held.
+bool disarmTimer(Timer &t);
 /// The scheduler's slice deadline of this CPU has changed: arms the hardware if the earliest event did. Interrupts off.
 void sliceDeadlineChanged();
 

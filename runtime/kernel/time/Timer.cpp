@@ -114,6 +114,11 @@ void armRealtimeTimer(Timer &t, Nanos deadline) {
   attach(t, deadline == kForever ? kForever : deadline - realtimeOffset());
 }
 
+bool disarmTimer(Timer &t) {
+  IrqGuard irq;
+  return detach(t);
+}
+
 bool cancelTimer(Timer &t) {
   bool was;
   {

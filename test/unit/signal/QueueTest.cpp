@@ -89,6 +89,21 @@ TEST(SignalQueue, Flush) {
   EXPECT_TRUE(q.p.queue.empty());
 }
 
+TEST(SignalQueue, RemoveOneOfSeveral) {
+  Pending q;
+  q.add(34, 1);
+  q.add(34, 2);
+  q.add(35, 3);
+  removePending(q.p, *q.storage[1]);
+  EXPECT_EQ(q.p.set, sigBit(34) | sigBit(35));
+  removePending(q.p, *q.storage[2]);
+  EXPECT_EQ(q.p.set, sigBit(34));
+  q.add(36, 4);
+  EXPECT_EQ(q.take(34), 1);
+  EXPECT_EQ(q.take(36), 4);
+  EXPECT_EQ(q.p.set, 0u);
+}
+
 TEST(SignalQueue, DefaultActions) {
   for (int s : {SIGCHLD, SIGCONT, SIGURG, SIGWINCH})
     EXPECT_EQ(defaultAction(s), DefaultAction::Ignore);
