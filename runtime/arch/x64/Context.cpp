@@ -36,13 +36,14 @@ extern char osv_boot_block[];
 #ifdef OSV_TLS_FS
 /// x86-64 TLS variant II: [ .tdata | .tbss | self pointer ], FS base at the self pointer.
 size_t tlsSize() { return roundUp(static_cast<uint64_t>(osv_tbss_end - osv_tdata_start), 64); }
+constexpr size_t kTcbSize = 64;
 /// Makes PT_TLS 64-byte aligned, which tlsSize() relies on, whatever other thread_locals there are.
-[[gnu::used]] alignas(64) constinit thread_local char tlsAlignment[64] = {};
+[[gnu::used, gnu::retain]] alignas(64) constinit thread_local char tlsAlignment[64] = {};
 #else
 constexpr size_t tlsSize() { return 0; }
+constexpr size_t kTcbSize = 0;
 #endif
 size_t ktlsSize() { return static_cast<size_t>(osv_ktls_end - osv_ktls_start); }
-constexpr size_t kTcbSize = 64;
 
 /// Which program FS base and whose FP state each CPU holds; touched with interrupts off by its CPU only.
 struct PerCpu {
@@ -72,7 +73,7 @@ Result<void> allocate(Thread &t, bool usesFpu) {
   VAddr stack = TRY(allocKernelStack());
   c.stackBottom = stack.value;
   c.stackTop = stack.value + kKernelStackSize;
-  size_t tls = roundUp(tlsSize(), 64) + (tlsSize() ? kTcbSize : 0);
+  size_t tls = tlsSize() + kTcbSize;
   auto *memory = static_cast<char *>(heapAlloc(tls + roundUp(ktlsSize(), 64), 64));
   if (!memory) {
     freeKernelStack(stack);
@@ -146,7 +147,7 @@ void initBootTls() {
   gate().stackBottom = reinterpret_cast<uint64_t>(osv_boot_stack);
 #ifdef OSV_TLS_FS
   // kernel.ld reserves osv_boot_tls; it is zero but for .tdata.
-  char *tcb = osv_boot_tls + roundUp(tlsSize(), 64);
+  char *tcb = osv_boot_tls + tlsSize();
   __builtin_memcpy(tcb - tlsSize(), osv_tdata_start, static_cast<size_t>(osv_tdata_end - osv_tdata_start));
   *reinterpret_cast<char **>(tcb) = tcb;
   gate().kernelFs = reinterpret_cast<uint64_t>(tcb);
@@ -203,7 +204,7 @@ void destroyContext(Thread &t) {
         cpu.fpuOwner = nullptr;
   }
   if (c.block) {
-    char *memory = static_cast<char *>(c.block) - (tlsSize() ? roundUp(tlsSize(), 64) + kTcbSize : 0);
+    char *memory = static_cast<char *>(c.block) - tlsSize() - kTcbSize;
     heapFree(memory);
   }
   if (c.fpu)
