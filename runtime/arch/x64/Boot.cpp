@@ -14,6 +14,7 @@
 #include "kernel/lib/Log.h"
 #include "kernel/mm/PageAllocator.h"
 #include "kernel/sched/Scheduler.h"
+#include <algorithm>
 
 namespace osv::arch {
 namespace {
@@ -70,13 +71,18 @@ void initMemory(const StartInfo &info, std::string_view commandLine) {
   Range holes[] = {{0, kLowMemory}, {roundDown(line, kPageSize), roundUp(line + commandLine.size() + 1, kPageSize)}, {osv_image.imageStart, osv_image.imageEnd}};
   if (holes[1].start > holes[2].start)
     std::swap(holes[1], holes[2]);
-  PhysRange ranges[kMaxRanges];
+  PhysRange ranges[kMaxRanges + 1];
   for (unsigned i = 0; i < count; i++) {
     ranges[i] = {PAddr(ram[i].start), PAddr(ram[i].end)};
     if (ram[i].start < kBootMapped)
       addMemoryBut({ram[i].start, ram[i].end < kBootMapped ? ram[i].end : kBootMapped}, holes);
   }
-  initMmu({ranges, count}); // the whole RAM is reachable from here on, kernel text is read-only
+  // Some monitors put it outside of what they call RAM (qboot: below 1 MiB, reserved).
+  Range where{roundDown(line, kPageSize), roundUp(line + commandLine.size() + 1, kPageSize)};
+  bool inRam = std::any_of(ram, ram + count, [&](const Range &r) { return where.start >= r.start && where.end <= r.end; });
+  if (!inRam)
+    ranges[count] = {PAddr(where.start), PAddr(where.end)};
+  initMmu({ranges, count + !inRam}); // the whole RAM is reachable from here on, kernel text is read-only
   for (unsigned i = 0; i < count; i++)
     if (ram[i].end > kBootMapped)
       addMemoryBut({ram[i].start > kBootMapped ? ram[i].start : kBootMapped, ram[i].end}, holes);
