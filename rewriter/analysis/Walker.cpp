@@ -44,7 +44,12 @@ void Walker::Found::append(Found &&other) {
 }
 
 Walker::Walker(const elf::Image &image, CodeMap &map) : image(image), map(map), isPie(image.isPie()) {
+  // Each byte of a file is mapped once or twice; a crafted one could map them a thousand times.
+  uint64_t most = 4 * image.buffer->getBufferSize();
   for (AddrRange range : image.executableRanges()) {
+    if (range.size() > most)
+      continue;
+    most -= range.size();
     CodeMap::Region region{range, image.bytesAt(range.begin, range.size()), {}, {}, {}};
     uint64_t words = range.size() / 64 + 1;
     region.proven.resize(words);
