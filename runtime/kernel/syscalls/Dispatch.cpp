@@ -11,6 +11,7 @@
 #include "kernel/lib/Log.h"
 #include "kernel/sched/Thread.h"
 #include "kernel/syscalls/Handlers.h"
+#include "kernel/syscalls/Trivial.h"
 #include <atomic>
 
 namespace osv {
@@ -24,6 +25,7 @@ template <typename... As, Result<long> (*Fn)(As...)> struct Adapter<Fn> {
   template <size_t... I> [[gnu::always_inline]] static long apply(const long (&a)[6], std::index_sequence<I...>) {
     return negated(Fn(As(static_cast<std::conditional_t<std::is_integral_v<As>, As, uint64_t>>(a[I]))...));
   }
+  /// No frame pointer: it would be half of the smallest handlers, and the gate's frame is not a C++ one anyway.
   [[clang::preserve_most]] static long direct(long a0, long a1, long a2, long a3, long a4, long a5) {
     const long a[6] = {a0, a1, a2, a3, a4, a5};
     return apply(a, std::index_sequence_for<As...>());

@@ -15,8 +15,6 @@ namespace osv {
 
 // ---- Process, group and session
 
-Result<long> sys_getpid() { return long{currentProcess().pid}; }
-Result<long> sys_getppid() { return 0L; }
 Result<long> sys_getpgrp() { return long{currentProcess().groupId}; }
 
 Result<long> sys_getpgid(int pid) {
@@ -119,10 +117,6 @@ Result<long> setGids(uint32_t r, uint32_t e, uint32_t s) {
 }
 } // namespace
 
-Result<long> sys_getuid() { return long{currentProcess().credentials.uid}; }
-Result<long> sys_geteuid() { return long{currentProcess().credentials.effectiveUid}; }
-Result<long> sys_getgid() { return long{currentProcess().credentials.gid}; }
-Result<long> sys_getegid() { return long{currentProcess().credentials.effectiveGid}; }
 
 Result<long> sys_setuid(unsigned uid) {
   if (uid == kKeep)

@@ -127,8 +127,6 @@ Result<long> sys_set_tid_address(uint64_t address) {
   return long{current().tid};
 }
 
-Result<long> sys_gettid() { return long{current().tid}; }
-
 Result<long> sys_getcpu(UserPtr<unsigned> cpu, UserPtr<unsigned> node) {
   unsigned here = gate().cpu;
   if (cpu)
