@@ -16,14 +16,17 @@
 // The clock's state lives in the vDSO's data page, and the kernel reads the same words as the program does.
 #include "arch/x64/Clock.h"
 #include "arch/x64/ClockMath.h"
+#include "arch/x64/Cpu.h"
 #include "kernel/arch/Cpu.h"
 #include "kernel/arch/Mmu.h"
 #include "kernel/lib/Log.h"
 #include "kernel/lib/SpinLock.h"
+#include <linux/time.h>
 
 namespace osv::arch {
 
 alignas(4096) constinit VdsoDataPage osv_vdso_data{};
+extern "C" const char osv_vdso_start[], osv_vdso_end[]; // vdso-image.S
 
 namespace {
 
@@ -53,6 +56,11 @@ uint32_t beginUpdate(VdsoData &d) {
   return s;
 }
 void endUpdate(VdsoData &d, uint32_t s) { __atomic_store_n(&d.sequence, s + 2, __ATOMIC_RELEASE); }
+
+void setRealtimeOffset(VdsoData &d, Nanos offset) {
+  for (int clock : {CLOCK_REALTIME, CLOCK_REALTIME_COARSE, CLOCK_REALTIME_ALARM, CLOCK_TAI})
+    __atomic_store_n(&d.offsets[clock], offset, __ATOMIC_RELAXED);
+}
 
 // ---- PIT, channel 2: its gate is in port 0x61, its output goes nowhere
 
@@ -241,7 +249,7 @@ void initClock() {
   if (realtimeAtBoot == 0)
     realtimeAtBoot = readRtc();
   realtimeAtBoot -= 1'000'000;
-  d.realtimeOffset = realtimeAtBoot;
+  setRealtimeOffset(d, realtimeAtBoot);
   log(LogLevel::Debug, "clock: TSC {} kHz ({})", frequency / 1000, source);
 }
 
@@ -291,9 +299,17 @@ void publishVdsoClock(Nanos realtimeOffset) {
   IrqSpinGuard guard(clockLock);
   VdsoData &d = osv_vdso_data.data;
   uint32_t sequence = beginUpdate(d);
-  d.realtimeOffset = realtimeOffset;
+  setRealtimeOffset(d, realtimeOffset);
   endUpdate(d, sequence);
 }
+
+void publishVdsoCpu() {
+  VdsoData &d = osv_vdso_data.data;
+  bool rdpid = cpuid(0).eax >= 7 && (cpuid(7).ecx >> 22 & 1);
+  d.cpuSource = features.rdtscp ? rdpid ? kCpuRdpid : kCpuRdtscp : cpuCount() == 1 ? kCpuZero : kCpuSyscall;
+}
+
+VdsoImage vdsoImage() { return {&osv_vdso_data, osv_vdso_start, static_cast<size_t>(osv_vdso_end - osv_vdso_start)}; }
 
 Nanos bootRealtime() { return realtimeAtBoot; }
 uint64_t tscHz() { return frequency; }

@@ -9,13 +9,14 @@
 // is that of the frequency alone.
 #pragma once
 #include "kernel/lib/Types.h"
+#include "kernel/vdso/VdsoData.h"
 #include <array>
 #include <cstdint>
 #include <optional>
 
 namespace osv::arch {
 
-inline constexpr unsigned kClockShift = 56;
+inline constexpr unsigned kClockShift = kVdsoShift;
 inline constexpr uint64_t kPitHz = 1193182;
 
 /// n / d for a quotient that fits 64 bits (n >> 64 < d); one instruction, since the kernel has no library for 128-bit

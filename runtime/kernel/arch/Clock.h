@@ -6,19 +6,29 @@
 
 namespace osv::arch {
 
-/// Finds the clock's frequency and the time of day; `now()` is valid afterwards and starts near 0. On the boot CPU, interrupts off, before
-/// anything measures time. Takes up to 1 ms where the frequency has to be measured.
+/// Finds the clock's frequency and the time of day; `now()` is valid afterwards and starts near 0. On the boot CPU,
+/// interrupts off, before anything measures time. Takes up to 1 ms where the frequency has to be measured.
 void initClock();
-/// Measures the frequency again over the time since boot and corrects the clock's rate without a step; when it should be called next, or
-/// kForever. Interrupts off.
+/// Measures the frequency again over the time since boot and corrects the clock's rate without a step; when it should
+/// be called next, or kForever. Interrupts off.
 Nanos refineClock();
 /// Monotonic time since boot. Any context; a few instructions (TSC, scaled).
 Nanos now();
-/// Arms this CPU's timer to interrupt at `deadline` (monotonic); kForever disarms. A deadline in the past fires at once. Interrupts off.
+/// Arms this CPU's timer to interrupt at `deadline` (monotonic); kForever disarms. A deadline in the past fires at
+/// once. Interrupts off.
 void setTimer(Nanos deadline);
 /// Wall-clock time at boot in ns since 1970 (RTC).
 Nanos bootRealtime();
 /// Publishes the offset of realtime to the vDSO data page.
 void publishVdsoClock(Nanos realtimeOffset);
+/// Tells the vDSO how to find the number of its CPU. Once all CPUs are up.
+void publishVdsoCpu();
+/// The vDSO: its ELF image and the data page, each page aligned and alone in its pages, in the kernel's image.
+struct VdsoImage {
+  const void *data;
+  const void *image;
+  size_t imageSize; ///< a multiple of the page size
+};
+VdsoImage vdsoImage();
 
 } // namespace osv::arch

@@ -10,14 +10,16 @@
 
 namespace osv {
 
+inline constexpr unsigned kVdsoShift = 56;
+inline constexpr unsigned kVdsoClocks = 12; ///< ids 0..11 (<linux/time.h>)
+
 struct VdsoData {
   uint32_t sequence;  ///< odd: being written
   uint32_t cpuSource; ///< CpuSource: how __vdso_getcpu finds the CPU's number
   uint64_t baseTsc;
-  uint64_t factor;        ///< ns = (tsc - baseTsc) * factor >> 56
-  int64_t baseNanos;      ///< monotonic time at baseTsc
-  int64_t realtimeOffset; ///< realtime - monotonic
-  int64_t taiOffset;      ///< seconds, 0 as on a machine without NTP
+  uint64_t factor;              ///< ns = (tsc - baseTsc) * factor >> 56
+  int64_t baseNanos;            ///< monotonic time at baseTsc
+  int64_t offsets[kVdsoClocks]; ///< clock - monotonic, by clock id; those of CPU clocks are not used
 };
 
 enum CpuSource : uint32_t {
