@@ -3,27 +3,21 @@
 // What execve does on Linux, for the one program of the image: its segments are in memory already and only get mapped; stack and auxiliary vector
 // are built as the x86-64 psABI (3.4.1, "Initial Stack and Register State") and Linux's own vector have them.
 //
-// The stack, from its top down: the name of the program, environment strings, argument strings, "x86_64", 16 random bytes, padding, then
-// (16-byte aligned, where rsp points) argc, argv[], NULL, envp[], NULL, auxv pairs, AT_NULL.
+// The stack, upwards from rsp (16-byte aligned): argc, argv[], NULL, envp[], NULL, auxv pairs, AT_NULL, padding; then argument strings,
+// environment strings, the name of the program, "x86_64", 16 random bytes; the top 8 bytes are zero.
 #include "kernel/Loader.h"
 #include "abi/AsmOffsets.h"
 #include "abi/Image.h"
 #include "kernel/CommandLine.h"
 #include "kernel/arch/Cpu.h"
 #include "kernel/arch/Mmu.h"
-#include "kernel/lib/Log.h"
+#include "kernel/lib/Random.h"
 #include "kernel/lib/UserPtr.h"
 #include "kernel/mm/AddressSpace.h"
 #include "kernel/mm/Heap.h"
+#include "kernel/vdso/Vdso.h"
 #include <linux/auxvec.h>
 #include <linux/mman.h>
-
-#include "kernel/lib/Random.h"
-#if __has_include("kernel/vdso/Vdso.h")
-#include "kernel/vdso/Vdso.h"
-#else
-static osv::Result<osv::VAddr> mapVdso(osv::AddressSpace &) { return osv::VAddr(0); }
-#endif
 
 namespace osv {
 namespace {
@@ -47,23 +41,33 @@ Result<void> mapSegment(AddressSpace &space, const abi::Segment &s, std::string_
   return {};
 }
 
-/// Builds the stack's contents in kernel memory and copies them out once.
+std::string_view imageString(uint64_t addr) {
+  auto *s = reinterpret_cast<const char *>(addr);
+  return {s, __builtin_strlen(s)};
+}
+
+/// Everything that goes on the stack, put together in kernel memory and copied out once. One heap object: it is too large for a kernel stack.
 class StackBuilder {
 public:
-  static Result<StackBuilder *> create() { return make<StackBuilder>(); }
-
-  Result<uint64_t> pushBytes(const void *p, size_t n) {
-    if (n > stringsUsedMax())
+  // ---- The strings, in ascending order; known by their offset until `placeStrings` decides where the block ends.
+  Result<void> addArgument(std::string_view s) { return addPointer(s, argc); }
+  Result<void> addEnvironment(std::string_view s) { return addPointer(s, envc); }
+  Result<size_t> addString(std::string_view s) {
+    if (s.size() + 1 > kMaxStrings - used)
       return Errno::TooBig;
-    top -= n;
-    __builtin_memcpy(strings + (top - (kStackTop.value - kMaxStrings)), p, n);
-    return top;
+    size_t at = used;
+    __builtin_memcpy(strings + used, s.data(), s.size());
+    used += s.size();
+    strings[used++] = '\0';
+    return at;
   }
-  Result<uint64_t> pushString(std::string_view s) {
-    const char nul = 0;
-    TRY(pushBytes(&nul, 1));
-    return pushBytes(s.data(), s.size());
-  }
+  size_t stringBytes() const { return used; }
+  /// Room to decode one item of a command-line list.
+  std::span<char> scratch() { return decoded; }
+  void placeStrings() { base = kStackTop.value - 8 - used; }
+  uint64_t address(size_t offset) const { return base + offset; }
+
+  // ---- The words, in ascending order; rsp will point at the first.
   Result<void> word(uint64_t v) {
     if (wordCount == kMaxWords)
       return Errno::TooBig;
@@ -74,76 +78,53 @@ public:
     TRY(word(type));
     return word(v);
   }
-  /// Turns the strings pushed since `top` was `end` round, so that the first pushed lies lowest, as Linux has them: /proc/self/cmdline
-  /// shows this memory. `addresses` are theirs, in the order of pushing. ENOMEM.
-  Result<void> ascend(uint64_t end, std::span<uint64_t> addresses) {
-    uint64_t base = kStackTop.value - kMaxStrings;
-    size_t n = end - top;
-    auto *copy = static_cast<char *>(heapAlloc(n ? n : 1));
-    if (!copy)
-      return Errno::NoMem;
-    __builtin_memcpy(copy, strings + (top - base), n);
-    uint64_t at = top;
-    for (uint64_t &address : addresses) {
-      const char *from = copy + (address - top);
-      size_t length = __builtin_strlen(from) + 1;
-      __builtin_memcpy(strings + (at - base), from, length);
-      address = at;
-      at += length;
+  size_t wordBytes() const { return wordCount * 8; }
+  Result<void> pointers() {
+    TRY(word(argc));
+    for (size_t i = 0; i < argc + envc; i++) {
+      if (i == argc)
+        TRY(word(0));
+      TRY(word(address(offsets[i])));
     }
-    heapFree(copy);
-    return {};
+    if (envc == 0)
+      TRY(word(0));
+    return word(0);
   }
-  void align() { top &= ~uint64_t{15}; }
-  uint64_t address() const { return top; }
-  size_t size() const { return wordCount; } ///< words
 
   /// Writes everything; returns the initial rsp.
   Result<uint64_t> commit() {
-    uint64_t rsp = (top - wordCount * 8) & ~uint64_t{15};
+    uint64_t rsp = ((base & ~uint64_t{15}) - wordCount * 8) & ~uint64_t{15};
     TRY(copyToUser(VAddr(rsp), words, wordCount * 8));
-    TRY(copyToUser(VAddr(top), strings + (top - (kStackTop.value - kMaxStrings)), kStackTop.value - top));
+    TRY(copyToUser(VAddr(base), strings, used));
     return rsp;
   }
 
 private:
-  size_t stringsUsedMax() const { return top - (kStackTop.value - kMaxStrings); }
-  uint64_t top = kStackTop.value;
-  size_t wordCount = 0;
+  Result<void> addPointer(std::string_view s, size_t &count) {
+    if (argc + envc == kMaxPointers)
+      return Errno::TooBig;
+    offsets[argc + envc] = TRY(addString(s));
+    count++;
+    return {};
+  }
+  static constexpr size_t kMaxPointers = 2048;
+  uint64_t base = 0;
+  size_t used = 0, wordCount = 0, argc = 0, envc = 0;
+  size_t offsets[kMaxPointers]; ///< arguments, then environment
   uint64_t words[kMaxWords];
+  char decoded[32 * 1024];
   char strings[kMaxStrings];
 };
 
-struct Pointers {
-  static constexpr size_t kMax = 1024;
-  uint64_t at[kMax];
-  size_t count = 0;
-  Result<void> add(uint64_t v) {
-    if (count == kMax)
-      return Errno::TooBig;
-    at[count++] = v;
-    return {};
-  }
-};
-
-std::string_view imageString(uint64_t addr) {
-  auto *s = reinterpret_cast<const char *>(addr);
-  return {s, __builtin_strlen(s)};
-}
-
-/// Strings of the image's table from `first` on, but for those the command line replaces.
-Result<void> pushArguments(StackBuilder &b, Pointers &out, std::span<char> scratch) {
+/// The image's arguments, or argv[0] and those of the command line.
+Result<void> addArguments(StackBuilder &b) {
   const auto &argv = osv_image.argv;
-  if (argv.count)
-    TRY(out.add(TRY(b.pushString(imageString(argv.begin()[0])))));
   std::string_view encoded;
-  if (!commandLineValue("osv.args", encoded)) {
-    for (uint64_t i = 1; i < argv.count; i++)
-      TRY(out.add(TRY(b.pushString(imageString(argv.begin()[i])))));
-    return {};
-  }
+  bool replaced = commandLineValue("osv.args", encoded);
+  for (uint64_t i = 0; i < (replaced && argv.count ? 1 : argv.count); i++)
+    TRY(b.addArgument(imageString(argv.begin()[i])));
   for (ListReader list(encoded); !list.atEnd();)
-    TRY(out.add(TRY(b.pushString({scratch.data(), TRY(list.next(scratch))}))));
+    TRY(b.addArgument({b.scratch().data(), TRY(list.next(b.scratch()))}));
   return {};
 }
 
@@ -158,14 +139,14 @@ bool overridden(std::string_view setting, std::string_view encoded, std::span<ch
   return false;
 }
 
-Result<void> pushEnvironment(StackBuilder &b, Pointers &out, std::span<char> scratch) {
+Result<void> addEnvironment(StackBuilder &b) {
   std::string_view encoded;
   commandLineValue("osv.env", encoded);
   for (uint64_t s : osv_image.envp)
-    if (!overridden(imageString(s), encoded, scratch))
-      TRY(out.add(TRY(b.pushString(imageString(s)))));
+    if (!overridden(imageString(s), encoded, b.scratch()))
+      TRY(b.addEnvironment(imageString(s)));
   for (ListReader list(encoded); !list.atEnd();)
-    TRY(out.add(TRY(b.pushString({scratch.data(), TRY(list.next(scratch))}))));
+    TRY(b.addEnvironment({b.scratch().data(), TRY(list.next(b.scratch()))}));
   return {};
 }
 
@@ -209,47 +190,33 @@ Result<void> loadProgram(Process &process, Frame &frame) {
                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_STACK | MAP_NORESERVE, nullptr, 0, "[stack]"));
   VAddr vdso = TRY(mapVdso(space));
 
-  StackBuilder *b = TRY(StackBuilder::create());
-  Pointers *args = TRY(make<Pointers>()), *env = TRY(make<Pointers>());
+  StackBuilder *b = TRY(make<StackBuilder>());
   struct Cleanup {
     StackBuilder *b;
-    Pointers *args, *env;
-    ~Cleanup() { delete b; delete args; delete env; }
-  } cleanup{b, args, env};
-  auto scratch = reinterpret_cast<char *>(heapAlloc(32 * 1024));
-  if (!scratch)
-    return Errno::NoMem;
-  std::span<char> buffer(scratch, 32 * 1024);
-
-  uint64_t execName = TRY(b->pushString(name));
-  process.envEnd = b->address();
-  TRY(pushEnvironment(*b, *env, buffer));
-  process.envStart = process.argEnd = b->address();
-  TRY(b->ascend(process.envEnd, {env->at, env->count}));
-  TRY(pushArguments(*b, *args, buffer));
-  process.argStart = b->address();
-  TRY(b->ascend(process.argEnd, {args->at, args->count}));
-  heapFree(scratch);
-  uint64_t platform = TRY(b->pushString("x86_64"));
-  b->align();
-  char bytes[16];
-  fillRandom(std::as_writable_bytes(std::span(bytes)));
-  uint64_t random = TRY(b->pushBytes(bytes, sizeof bytes));
-
-  TRY(b->word(args->count));
-  for (size_t i = 0; i < args->count; i++)
-    TRY(b->word(args->at[i]));
-  TRY(b->word(0));
-  for (size_t i = 0; i < env->count; i++)
-    TRY(b->word(env->at[i]));
-  TRY(b->word(0));
-  TRY(pushAuxv(*b, vdso.value, execName, platform, random));
+    ~Cleanup() { delete b; }
+  } cleanup{b};
+  TRY(addArguments(*b));
+  size_t argBytes = b->stringBytes();
+  TRY(addEnvironment(*b));
+  size_t envBytes = b->stringBytes();
+  size_t execName = TRY(b->addString(name));
+  size_t platform = TRY(b->addString("x86_64"));
+  char bytes[17] = {};
+  fillRandom(std::as_writable_bytes(std::span(bytes, 16)));
+  size_t random = TRY(b->addString({bytes, 16}));
+  b->placeStrings();
+  process.argStart = b->address(0);
+  process.argEnd = process.envStart = b->address(argBytes);
+  process.envEnd = b->address(envBytes);
+  TRY(b->pointers());
+  size_t auxAt = b->wordBytes();
+  TRY(pushAuxv(*b, vdso.value, b->address(execName), b->address(platform), b->address(random)));
 
   frame = {};
   frame.rip = osv_image.entry;
   frame.rsp = TRY(b->commit());
-  process.auxStart = frame.rsp + 8 * (1 + args->count + 1 + env->count + 1);
-  process.auxEnd = frame.rsp + 8 * b->size();
+  process.auxStart = frame.rsp + auxAt;
+  process.auxEnd = frame.rsp + b->wordBytes();
   frame.cs = SELECTOR_CODE;
   frame.ss = SELECTOR_DATA;
   frame.rflags = RFLAGS_RESERVED | RFLAGS_IF;
