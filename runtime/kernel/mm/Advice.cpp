@@ -225,26 +225,19 @@ Result<void> AddressSpace::lockAll(int flags) {
 
 // ---- mincore, msync
 
-Result<void> AddressSpace::residency(VAddr v, std::span<uint8_t> out) {
+Result<size_t> AddressSpace::residency(VAddr v, std::span<uint8_t> out) {
   ReadGuard g(lock);
-  VAddr end = v + (out.size() << kPageShift);
-  for (auto &byte : out)
-    byte = 0;
-  for (VAddr cursor = v; cursor < end;) {
-    Area *a = firstFrom(cursor);
-    if (!a || a->start > cursor || a->isKernel())
-      return Errno::NoMem;
-    VAddr to = std::min(end, a->end);
-    // Files live in memory: all of a file's mapping is resident, as far as mincore is concerned.
-    if (a->object)
-      for (VAddr p = cursor; p < to; p += kPageSize)
-        out[(p - v) >> kPageShift] = 1;
-    else
-      for (VAddr p = table.nextMapped(cursor, to); p < to; p = table.nextMapped(p + kPageSize, to))
-        out[(p - v) >> kPageShift] = 1;
-    cursor = to;
-  }
-  return {};
+  Area *a = at(v);
+  if (!a || a->isKernel())
+    return Errno::NoMem;
+  VAddr end = std::min(a->end, v + (out.size() << kPageShift));
+  size_t pages = (end - v) >> kPageShift;
+  // Files live in memory: all of a file's mapping is resident, as far as mincore is concerned.
+  std::fill_n(out.begin(), pages, a->object ? 1 : 0);
+  if (!a->object)
+    for (VAddr p = table.nextMapped(v, end); p < end; p = table.nextMapped(p + kPageSize, end))
+      out[(p - v) >> kPageShift] = 1;
+  return pages;
 }
 
 Result<void> AddressSpace::sync(VAddr v, size_t len, int flags) {

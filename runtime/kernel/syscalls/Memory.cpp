@@ -99,7 +99,7 @@ Result<long> sys_mincore(uint64_t addr, size_t len, UserPtr<uint8_t> out) {
   for (size_t done = 0; done < pages;) {
     uint8_t chunk[512];
     size_t n = pages - done < sizeof chunk ? pages - done : sizeof chunk;
-    TRY(space().residency(VAddr(addr + (done << kPageShift)), {chunk, n}));
+    n = TRY(space().residency(VAddr(addr + (done << kPageShift)), {chunk, n}));
     TRY((out + done).write(std::span<const uint8_t>(chunk, n)));
     done += n;
   }
