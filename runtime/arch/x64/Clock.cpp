@@ -90,16 +90,19 @@ PitSample bestPitSample() {
   return best;
 }
 
-/// 0 when the counter does not count.
-uint64_t measureFrequency() {
-  constexpr unsigned kMaxSamples = 512;
+/// One try over about a millisecond. 0 when the counter does not count, or when the processor was taken away for so long (a busy host) that the
+/// counter may have come round, or for so often that too few reads are good.
+uint64_t tryMeasureFrequency() {
+  constexpr unsigned kMaxSamples = 512, kFewSamples = 16;
   constexpr uint64_t kWindow = kPitHz / 1000;
-  startPit();
+  constexpr uint64_t kTooLong = 1 << 26; // LineFit's limit; 55 ms, when the counter comes round, are more at 1.2 GHz and above
   firstSample = bestPitSample();
   LineFit fit;
   uint64_t best = firstSample.cost;
   for (unsigned i = 0; i < 4 * kMaxSamples && fit.count() < kMaxSamples; i++) {
     PitSample s = readPit();
+    if (s.tsc - firstSample.tsc >= kTooLong)
+      return 0;
     uint64_t elapsed = static_cast<uint16_t>(firstSample.count - s.count);
     best = s.cost < best ? s.cost : best;
     if (s.cost <= 4 * best)
@@ -107,7 +110,16 @@ uint64_t measureFrequency() {
     if (elapsed >= kWindow && elapsed < 0xff00)
       break;
   }
-  return fit.slope(kPitHz);
+  return fit.count() >= kFewSamples ? fit.slope(kPitHz) : 0;
+}
+
+/// 0 when the counter does not count.
+uint64_t measureFrequency() {
+  startPit();
+  for (unsigned i = 0; i < 500; i++)
+    if (uint64_t f = tryMeasureFrequency(); f >= 10'000'000)
+      return f;
+  return 0;
 }
 
 // ---- Sources that know the frequency
