@@ -51,7 +51,8 @@ osv_gate_direct:
         pushfq
         cld
         ENTER_KERNEL_TLS
-        cmpq $SYSCALL_COUNT, %rax
+        movl %eax, %eax                  # Linux looks at 32 bits of the number
+        cmpl $SYSCALL_COUNT, %eax
         jae .Lframe_call
         movq %r10, %rcx                  # the fourth argument, as C++ wants it
         callq *osv_syscall_table(,%rax,8)
@@ -84,7 +85,8 @@ osv_gate_syscall:
         pushq %r11
         incq osv_native_syscalls(%rip)   # shown by osv-run -v; approximate on SMP
         ENTER_KERNEL_TLS
-        cmpq $SYSCALL_COUNT, %rax
+        movl %eax, %eax
+        cmpl $SYSCALL_COUNT, %eax
         jae .Lframe_call
         movq %r10, %rcx
         callq *osv_syscall_table(,%rax,8)

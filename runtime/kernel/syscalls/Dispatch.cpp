@@ -97,7 +97,7 @@ uint64_t osv_native_syscalls = 0;
 
 /// The full-frame way (gates.S). Interrupts on.
 void osv_syscall_frame(Frame *f) {
-  uint64_t nr = f->error;
+  uint32_t nr = static_cast<uint32_t>(f->error);
   const Descriptor *d = nr < SYSCALL_COUNT ? &descriptors.at[nr] : nullptr;
   if (tracing)
     log(LogLevel::Info, "[{}] {}({x}, {x}, {x}, {x}, {x}, {x}) ...", current().tid, syscallName(static_cast<unsigned>(nr)), f->rdi, f->rsi, f->rdx,
