@@ -47,6 +47,15 @@ FreeBlock *freeLists[kMaxOrder + 1];
 uint32_t nonEmpty; ///< bit per order
 uint64_t totalPages, freePageCount;
 
+/// One CPU's pages, as page numbers; one cache line.
+struct alignas(64) PageCache {
+  static constexpr uint32_t kCapacity = 15, kBatch = 8;
+  uint32_t count;
+  uint32_t pages[kCapacity];
+};
+constexpr unsigned kMaxCpus = 64;
+PageCache caches[kMaxCpus];
+
 Range *rangeOf(uint64_t page) {
   for (unsigned i = 0; i < rangeCount; i++)
     if (page - ranges[i].first < ranges[i].end - ranges[i].first)
@@ -137,35 +146,95 @@ void addMemory(PAddr start, PAddr end) {
   }
 }
 
-Result<PAddr> allocPages(unsigned order, Zero zero) {
-  uint64_t page;
+namespace {
+
+/// Takes a block off the lists. `lock` held.
+Result<uint64_t> takeBlock(unsigned order) {
+  uint32_t candidates = order <= kMaxOrder ? nonEmpty >> order << order : 0;
+  if (!candidates)
+    return Errno::NoMem;
+  unsigned have = std::countr_zero(candidates);
+  FreeBlock *b = freeLists[have];
+  removeFree(b, have);
+  uint64_t page = pageOf(b);
+  Range *r = rangeOf(page);
+  while (have > order) {
+    have--;
+    uint64_t upper = page + (uint64_t{1} << have);
+    pushFree(upper, have, r->pages[upper - r->first]);
+  }
+  r->pages[page - r->first].store(descriptorFor(order, 1), std::memory_order_relaxed);
+  freePageCount -= uint64_t{1} << order;
+  return page;
+}
+
+/// Gives all but `keep` of this CPU's pages back to the lists. Interrupts off; `lock` not held.
+void drainCache(PageCache &c, uint32_t keep) {
+  IrqSpinGuard g(lock);
+  while (c.count > keep)
+    freeBlock(c.pages[--c.count], 0);
+}
+
+/// The page that a fault takes. Interrupts off.
+Result<uint64_t> takePage(PageCache &c) {
+  if (c.count == 0) [[unlikely]] {
+    IrqSpinGuard g(lock);
+    while (c.count < PageCache::kBatch) {
+      auto page = takeBlock(0);
+      if (!page.ok())
+        break;
+      c.pages[c.count++] = static_cast<uint32_t>(*page);
+    }
+    if (c.count == 0)
+      return Errno::NoMem;
+  }
+  return uint64_t{c.pages[--c.count]};
+}
+
+/// Takes back a single page whose descriptor says count 1.
+void returnPage(uint64_t page) {
+  IrqGuard g;
+  PageCache &c = caches[gate().cpu];
+  if (c.count == PageCache::kCapacity) [[unlikely]]
+    drainCache(c, PageCache::kCapacity - PageCache::kBatch);
+  c.pages[c.count++] = static_cast<uint32_t>(page);
+}
+
+Result<uint64_t> takeLargeBlock(unsigned order) {
   {
     IrqSpinGuard g(lock);
-    uint32_t candidates = order <= kMaxOrder ? nonEmpty >> order << order : 0;
-    if (!candidates)
-      return Errno::NoMem;
-    unsigned have = std::countr_zero(candidates);
-    FreeBlock *b = freeLists[have];
-    removeFree(b, have);
-    page = pageOf(b);
-    Range *r = rangeOf(page);
-    while (have > order) {
-      have--;
-      uint64_t upper = page + (uint64_t{1} << have);
-      pushFree(upper, have, r->pages[upper - r->first]);
-    }
-    r->pages[page - r->first].store(descriptorFor(order, 1), std::memory_order_relaxed);
-    freePageCount -= uint64_t{1} << order;
+    if (auto page = takeBlock(order); page.ok())
+      return page;
   }
-  PAddr p(page << kPageShift);
+  IrqGuard off; // the pages kept here may be what is missing
+  drainCache(caches[gate().cpu], 0);
+  IrqSpinGuard g(lock);
+  return takeBlock(order);
+}
+
+} // namespace
+
+Result<PAddr> allocPages(unsigned order, Zero zero) {
+  Result<uint64_t> page = Errno::NoMem;
+  if (order == 0) {
+    IrqGuard g;
+    page = takePage(caches[gate().cpu]);
+  } else {
+    page = takeLargeBlock(order);
+  }
+  if (!page.ok())
+    return page.error();
+  PAddr p(*page << kPageShift);
   if (zero == Zero::Yes)
     memset(arch::directMap(p), 0, kPageSize << order);
   return p;
 }
 
 void freePages(PAddr p, unsigned order) {
-  IrqSpinGuard g(lock);
   VERIFY(descriptorOf(p.value >> kPageShift).load(std::memory_order_relaxed) == descriptorFor(order, 1));
+  if (order == 0)
+    return returnPage(p.value >> kPageShift);
+  IrqSpinGuard g(lock);
   freeBlock(p.value >> kPageShift, order);
 }
 
@@ -173,12 +242,15 @@ void retainPage(PAddr p) { descriptorOf(p.value >> kPageShift).fetch_add(1, std:
 
 void releasePage(PAddr p) {
   Descriptor &d = descriptorOf(p.value >> kPageShift);
+  // Most pages have one owner, who then is alone with the descriptor.
+  if (d.load(std::memory_order_acquire) == descriptorFor(0, 1))
+    return returnPage(p.value >> kPageShift);
   uint32_t old = d.fetch_sub(1, std::memory_order_acq_rel);
   VERIFY((old & kRefs) != 0 && !(old & kFree));
   if ((old & kRefs) != 1)
     return;
-  IrqSpinGuard g(lock);
-  freeBlock(p.value >> kPageShift, old >> 24);
+  d.store(old, std::memory_order_relaxed);
+  freePages(p, old >> 24);
 }
 
 uint32_t pageRefs(PAddr p) {
@@ -237,7 +309,10 @@ PAddr zeroPage() {
 
 MemoryStats memoryStats() {
   IrqSpinGuard g(lock);
-  return {totalPages, freePageCount};
+  uint64_t cached = 0;
+  for (const PageCache &c : caches)
+    cached += c.count; // of other CPUs: as it was a moment ago
+  return {totalPages, freePageCount + cached};
 }
 
 } // namespace osv

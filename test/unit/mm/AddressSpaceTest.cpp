@@ -347,7 +347,8 @@ TEST_F(AddressSpaceTest, locksMakeResident) {
   EXPECT_EQ(space->usage().residentPages, 2u);
   EXPECT_EQ(space->usage().lockedPages, 2u);
   uint8_t vec[4];
-  ASSERT_TRUE(space->residency(a, vec).ok());
+  for (size_t done = 0; done < 4;) // three areas
+    done += space->residency(a + done * kPageSize, std::span(vec).subspan(done)).take();
   EXPECT_EQ(vec[0], 0);
   EXPECT_EQ(vec[1], 1);
   EXPECT_EQ(vec[2], 1);
