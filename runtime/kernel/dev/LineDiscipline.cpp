@@ -4,10 +4,12 @@
 // (n_tty_receive_char_special of Linux 6.1).
 #include "kernel/dev/LineDiscipline.h"
 #include <algorithm>
-#include <asm/signal.h>
 #include <cstring>
 
 namespace osv::console {
+
+/// Linux's numbers; <asm/signal.h> cannot be had next to a C library's (host tests).
+enum : int { kSigInt = 2, kSigQuit = 3, kSigTstp = 20 };
 
 LineDiscipline::LineDiscipline() : tio{} {
   tio.c_iflag = ICRNL | IXON;
@@ -134,7 +136,7 @@ int LineDiscipline::input(char c, Echo echo) {
     }
   }
   if (tio.c_lflag & ISIG) {
-    int signo = is(VINTR) ? SIGINT : is(VQUIT) ? SIGQUIT : is(VSUSP) ? SIGTSTP : 0;
+    int signo = is(VINTR) ? kSigInt : is(VQUIT) ? kSigQuit : is(VSUSP) ? kSigTstp : 0;
     if (signo) {
       if (!(tio.c_lflag & NOFLSH))
         flushInput();

@@ -2,6 +2,7 @@
 //
 // Reading, writing, truncating and mapping of in-memory file contents. See FileData.h for the locks.
 #include "kernel/fs/FileData.h"
+#include "kernel/mm/Heap.h"
 #include "kernel/mm/PageAllocator.h"
 #include <algorithm>
 #include <cstring>
@@ -138,15 +139,17 @@ Result<void> FileData::truncate(uint64_t size) {
   MutexGuard writers(writeLock);
   if ((size < this->size() && (seals & F_SEAL_SHRINK)) || (size > this->size() && (seals & F_SEAL_GROW)))
     return Errno::Perm;
+  bool shorter = size < this->size();
+  bytes.store(size, std::memory_order_release); // from here on no fault maps what lies beyond
+  if (!shorter)
+    return {};
+  uint64_t firstGone = roundUp(size, kPageSize) / kPageSize;
+  fileTruncated(*this, firstGone);
   SpinGuard g(lock);
-  if (size < bytes.load(std::memory_order_relaxed)) {
-    bytes.store(size, std::memory_order_release);
-    pages.removeFrom(roundUp(size, kPageSize) / kPageSize);
-    if (size % kPageSize)
-      zeroTail(size, roundUp(size, kPageSize));
-    imageSize = std::min(imageSize, size);
-  }
-  bytes.store(size, std::memory_order_release);
+  pages.removeFrom(firstGone);
+  if (size % kPageSize)
+    zeroTail(size, roundUp(size, kPageSize));
+  imageSize = std::min(imageSize, size);
   return {};
 }
 
@@ -171,10 +174,10 @@ Result<void> FileData::allocate(int mode, uint64_t offset, uint64_t len) {
         PAddr page = TRY(pin(at / kPageSize));
         releasePage(page);
         zeroTail(at, next);
-      } else if (next - at == kPageSize) {
-        if (PAddr page = pages.remove(at / kPageSize); page.value)
-          releasePage(page);
-      } else {
+      } else if (PAddr page = pages.find(at / kPageSize); next - at == kPageSize && page.value && pageRefs(page) == 1) {
+        pages.remove(at / kPageSize);
+        releasePage(page);
+      } else { // partly, or mapped somewhere: the mapping must see the zeros
         zeroTail(at, next);
       }
       at = next;
@@ -218,11 +221,31 @@ Result<uint64_t> FileData::seekData(uint64_t from, bool hole) {
   return std::min(at, end);
 }
 
-Result<PAddr> FileData::mapPage(uint64_t index) {
+Result<PAddr> FileData::page(uint64_t index, bool) {
   SpinGuard g(lock);
   if (index >= roundUp(bytes.load(std::memory_order_relaxed), kPageSize) / kPageSize)
     return Errno::Range;
   return pin(index);
+}
+
+FileData::~FileData() {
+  if (mappedName)
+    heapFree(mappedName);
+}
+
+void FileData::setMappedName(uint64_t inodeNumber, std::string_view path) {
+  auto *copy = static_cast<char *>(heapAlloc(path.size() ? path.size() : 1));
+  if (!copy)
+    return; // no name, then
+  path.copy(copy, path.size());
+  SpinGuard g(lock);
+  if (mappedName) {
+    heapFree(copy);
+    return;
+  }
+  inode = inodeNumber;
+  mappedLength = path.size();
+  mappedName = copy;
 }
 
 } // namespace osv

@@ -13,11 +13,14 @@
 
 namespace osv {
 
-class FileData : public RefCounted {
+/// It is itself what a mapping shows: all mappings of a file share one object (merging of areas, futex keys).
+class FileData final : public MemoryObject {
 public:
   FileData() = default;
   /// Contents in the image's read-only memory, referenced in place.
   FileData(const char *image, uint64_t n) : image(image), imageSize(n), bytes(n) {}
+
+  ~FileData() override;
 
   uint64_t size() const { return bytes.load(std::memory_order_acquire); }
   uint64_t allocatedPages();
@@ -29,11 +32,13 @@ public:
   Result<void> allocate(int mode, uint64_t offset, uint64_t len);
   /// SEEK_DATA / SEEK_HOLE. ENXIO.
   Result<uint64_t> seekData(uint64_t from, bool hole);
-  /// The page at `index` with a reference taken, for mappings. Errno::Range beyond the end.
-  Result<PAddr> mapPage(uint64_t index);
+  Result<PAddr> page(uint64_t index, bool write) override;
+  uint64_t inodeNumber() const override { return inode; }
+  std::string_view name() const override { return {mappedName, mappedLength}; }
+  /// At the first mapping: what /proc/self/maps shows.
+  void setMappedName(uint64_t inodeNumber, std::string_view path);
 
   int seals = 1; ///< memfd: F_SEAL_* (F_SEAL_SEAL unless MFD_ALLOW_SEALING)
-  std::atomic<uint32_t> writableMappings{0};
 
 private:
   /// The page of `index` with a reference taken, made from the archive or of zeros when there was none. Lock held.
@@ -46,6 +51,13 @@ private:
   const char *image = nullptr;
   uint64_t imageSize = 0; ///< bytes of `image` that still show
   std::atomic<uint64_t> bytes{0};
+  uint64_t inode = 0;
+  char *mappedName = nullptr; ///< set once
+  size_t mappedLength = 0;
 };
+
+/// A file became shorter: its pages from index `firstPage` on must vanish from every mapping. Defined with the system
+/// calls.
+void fileTruncated(const MemoryObject &object, uint64_t firstPage);
 
 } // namespace osv

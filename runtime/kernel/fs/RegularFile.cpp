@@ -11,26 +11,6 @@
 #include <linux/memfd.h>
 
 namespace osv {
-namespace {
-
-/// A mapping of a file, with the path that it was mapped by.
-class MappedFile : public MemoryObject {
-public:
-  MappedFile(Ref<RegularInode> node, std::span<const char> path) : node(std::move(node)) {
-    length = std::min(path.size(), sizeof text);
-    memcpy(text, path.data(), length);
-  }
-  Result<PAddr> page(uint64_t index, bool) override { return node->data->mapPage(index); }
-  uint64_t inodeNumber() const override { return node->number; }
-  std::string_view name() const override { return {text, length}; }
-
-private:
-  Ref<RegularInode> node;
-  size_t length;
-  char text[256];
-};
-
-} // namespace
 
 Result<Ref<File>> RegularInode::open(int flags) {
   auto *f = TRY(make<RegularFile>(Ref<RegularInode>::share(this)));
@@ -116,10 +96,12 @@ Result<void> RegularFile::allocate(int mode, uint64_t offset, uint64_t len) {
 }
 
 Result<Ref<MemoryObject>> RegularFile::memoryObject() {
-  char path[256];
-  size_t n = dentry ? pathOf(*dentry, path) : 0;
-  auto *m = TRY(make<MappedFile>(node, std::span<const char>(path, n)));
-  return Ref<MemoryObject>(Ref<MappedFile>::adopt(m));
+  if (node->data->name().empty()) {
+    char path[512];
+    size_t n = dentry ? pathOf(*dentry, path) : 0;
+    node->data->setMappedName(node->number, {path, n});
+  }
+  return Ref<MemoryObject>(Ref<FileData>(node->data));
 }
 
 Result<long> RegularFile::ioctl(unsigned cmd, uint64_t arg) {

@@ -2,6 +2,7 @@
 //
 // Copies paths and iovecs in, and finds what a descriptor or path argument means. See FileArguments.h.
 #include "kernel/syscalls/FileArguments.h"
+#include "kernel/mm/AddressSpace.h"
 #include "kernel/mm/Heap.h"
 #include <algorithm>
 #include <limits.h>
@@ -11,6 +12,8 @@ namespace osv {
 unsigned descriptorLimit() {
   return static_cast<unsigned>(std::min<uint64_t>(currentProcess().limits[RLIMIT_NOFILE].rlim_cur, 1u << 20));
 }
+
+void fileTruncated(const MemoryObject &object, uint64_t firstPage) { currentProcess().addressSpace->zapObject(object, firstPage); }
 
 UserPath::~UserPath() {
   if (heap)

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: BSD-3-Clause
+//
+// Fakes of the scheduler and of program memory for the file-system tests; memory itself is the real one over a
+// pretended RAM (test/unit/mm/HostArch.cpp).
+#include "HostKernel.h"
+#include "../mm/HostArch.h"
+#include "kernel/fs/FileTable.h"
+#include "kernel/fs/Pipe.h"
+#include "kernel/fs/Vfs.h"
+#include "kernel/lib/Log.h"
+#include "kernel/mm/AddressSpace.h"
+#include "kernel/time/Time.h"
+#include <cstdlib>
+#include <cstring>
+
+namespace osv {
+namespace test {
+std::function<bool()> onBlock;
+unsigned blocked, brokenPipes;
+void bringUp() { bringUpMemory(); }
+} // namespace test
+
+// ---- Waiting. A lock that would have to wait is a bug of the code under test.
+
+static Thread *const kMe = reinterpret_cast<Thread *>(0x1000);
+
+void Mutex::lock() {
+  VERIFY(owner.load() == nullptr);
+  owner = kMe;
+}
+bool Mutex::tryLock() {
+  Thread *none = nullptr;
+  return owner.compare_exchange_strong(none, kMe);
+}
+void Mutex::unlock() {
+  VERIFY(owner.load() == kMe);
+  owner = nullptr;
+}
+bool Mutex::heldByMe() const { return owner.load() == kMe; }
+
+unsigned WaitQueue::wake(unsigned n, uint32_t events) {
+  unsigned count = 0;
+  for (auto it = entries.begin(); it != entries.end() && count < n;) {
+    WaitEntry &e = *it++;
+    if (e.notify) {
+      count += e.notify(e, events);
+    } else {
+      e.woken = true;
+      count++;
+    }
+  }
+  return count;
+}
+void WaitQueue::add(WaitEntry &e) {
+  VERIFY(!e.queued);
+  e.queued = true;
+  entries.push_back(e);
+}
+void WaitQueue::remove(WaitEntry &e) {
+  if (!e.queued)
+    return;
+  e.queued = false;
+  entries.erase(entries.iterator_to(e));
+}
+
+Waiter::Waiter(WaitQueue &q) : queue(q) { queue.add(entry); }
+Waiter::~Waiter() { queue.remove(entry); }
+Result<void> Waiter::sleep(Nanos deadline, WaitMode) {
+  test::blocked++;
+  if (entry.woken.exchange(false))
+    return {};
+  if (deadline != kForever)
+    return Errno::TimedOut;
+  if (test::onBlock && test::onBlock()) {
+    entry.woken = false;
+    return {};
+  }
+  return Errno::RestartSys;
+}
+Result<void> Waiter::wait(SpinLock &held, Nanos deadline, WaitMode mode) {
+  held.unlockRaw();
+  auto r = sleep(deadline, mode);
+  held.lockRaw();
+  return r;
+}
+Result<void> Waiter::wait(Mutex &held, Nanos deadline, WaitMode mode) {
+  held.unlock();
+  auto r = sleep(deadline, mode);
+  held.lock();
+  return r;
+}
+Result<void> Waiter::wait(Nanos deadline, WaitMode mode) { return sleep(deadline, mode); }
+
+// ---- Program memory: the test's own, but for one bad page.
+
+namespace arch {
+static bool isBad(const void *p) {
+  auto a = reinterpret_cast<uint64_t>(p);
+  return a >= test::kBadAddress && a < test::kBadAddress + kPageSize;
+}
+extern "C" size_t osv_user_copy(void *dst, const void *src, size_t n) {
+  if (isBad(dst) || isBad(src))
+    return n;
+  memcpy(dst, src, n);
+  return 0;
+}
+} // namespace arch
+
+// ---- The rest of the world.
+
+static Nanos clockNow = 1'700'000'000'000'000'000;
+Nanos realtimeNow() { return clockNow += 1000; }
+Nanos monotonicNow() { return clockNow; }
+void raiseBrokenPipe() { test::brokenPipes++; }
+unsigned descriptorLimit() { return 64; }
+void fileTruncated(const MemoryObject &, uint64_t) {}
+Result<void> populateDev(Dentry &) { return {}; }
+Result<void> populateProc(Dentry &) { return {}; }
+Result<void> populateSys(Dentry &) { return {}; }
+
+} // namespace osv
