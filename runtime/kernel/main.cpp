@@ -17,11 +17,15 @@
 #include "kernel/mm/Heap.h"
 #include "kernel/mm/PageAllocator.h"
 #include "kernel/sched/Scheduler.h"
+#include "kernel/signal/Signal.h"
 #include "kernel/syscalls/Dispatch.h"
 #include "kernel/time/Time.h"
 
 namespace osv {
 namespace {
+
+/// Who gets the console's signals.
+constinit Process *foreground = nullptr;
 
 void readOptions() {
   uint64_t level = commandLineNumber("osv.log", static_cast<uint64_t>(LogLevel::Info));
@@ -76,6 +80,8 @@ void kernelMain(std::string_view line) {
   arch::startOtherCpus();
   auto process = make<Process>();
   VERIFY(process.ok());
+  foreground = *process;
+  console::setSignalHandler([](int signo) { sendKernelSignal(*foreground, signo); }); // Ctrl-C, window size
   auto first = createProcessThread(**process, programName(), programThread, *process);
   if (!first.ok())
     panic("no memory for the first thread");

@@ -21,6 +21,7 @@
 #include <asm/signal.h>
 #include <linux/eventpoll.h>
 #include <new>
+#include <utility>
 
 namespace osv::console {
 namespace {
@@ -52,7 +53,9 @@ struct State {
   bool endOfInput = false;
   bool writersWaiting = false;
   bool panicking = false;
-  bool lineStart = true; ///< plain mode: the log begins on a fresh line
+  uint32_t pendingEvents = 0;  ///< EPOLL* bits to be announced when the lock is dropped
+  uint64_t pendingSignals = 0; ///< bit n-1: signal n, likewise
+  bool lineStart = true;       ///< plain mode: the log begins on a fresh line
 };
 /// Constructed by initEarly: the runtime has no dynamic initialisers, and the rings belong into the bss.
 alignas(State) constinit char storage[sizeof(State)] = {};
@@ -60,17 +63,35 @@ constinit bool constructed = false;
 State &state = reinterpret_cast<State &>(storage);
 
 /// The console's lock, interrupts off; after a panic began there is only the panicking CPU and nothing is locked.
+/// Waiters and signals are told after it is dropped, since those who log may hold the locks that this takes; a log line
+/// (`Silent`) leaves it to the transmit interrupt.
+enum class Tell : bool { Now, Silent };
 class Guard {
 public:
-  Guard() : locked(!state.panicking), flags(arch::saveAndDisableInterrupts()) {
+  explicit Guard(Tell tell = Tell::Now)
+      : tell(tell), locked(!state.panicking), flags(arch::saveAndDisableInterrupts()) {
     if (locked) {
       gate().preemptCount++;
       state.lock.lockRaw();
     }
   }
   ~Guard() {
-    if (locked)
+    if (locked) {
+      uint32_t events = 0;
+      uint64_t signals = 0;
+      if (tell == Tell::Now) {
+        events = std::exchange(state.pendingEvents, 0);
+        signals = std::exchange(state.pendingSignals, 0);
+      } else if (state.pendingEvents && state.running) {
+        state.serial.enableTransmitInterrupt(true);
+      }
       state.lock.unlockRaw();
+      if (events)
+        state.queue.wakeAll(events);
+      for (int signo = 1; signals; signo++, signals >>= 1)
+        if ((signals & 1) && state.signalHandler)
+          state.signalHandler(signo);
+    }
     arch::restoreInterrupts(flags);
     if (locked)
       preemptEnable();
@@ -78,6 +99,7 @@ public:
   Guard(const Guard &) = delete;
 
 private:
+  Tell tell;
   bool locked;
   arch::IrqFlags flags;
 };
@@ -98,7 +120,7 @@ bool pump(size_t limit) {
     state.serial.enableTransmitInterrupt(!state.transmit.empty());
   if (state.writersWaiting && state.transmit.room() >= kWakeRoom) {
     state.writersWaiting = false;
-    state.queue.wakeAll(EPOLLOUT | EPOLLWRNORM);
+    state.pendingEvents |= EPOLLOUT | EPOLLWRNORM;
   }
   return state.transmit.empty();
 }
@@ -158,10 +180,7 @@ size_t appendCooked(abi::FrameType stream, const char *bytes, size_t n) {
 
 // ---- Receive; all with the lock held.
 
-void raiseSignal(int signo) {
-  if (state.signalHandler)
-    state.signalHandler(signo);
-}
+void raiseSignal(int signo) { state.pendingSignals |= uint64_t{1} << (signo - 1); }
 
 void putEcho(void *, const char *bytes, size_t n) { appendAll(abi::FrameType::Stdout, bytes, n); }
 
@@ -171,7 +190,7 @@ void typeBytes(const char *bytes, size_t n) {
     if (int signo = state.terminal.input(bytes[i], {putEcho, nullptr}))
       raiseSignal(signo);
   if (wasStopped && !state.terminal.outputStopped())
-    state.queue.wakeAll(EPOLLOUT | EPOLLWRNORM);
+    state.pendingEvents |= EPOLLOUT | EPOLLWRNORM;
 }
 
 /// What the frame parser calls.
@@ -235,7 +254,7 @@ void receiveAvailable(bool atTrigger) {
   state.serial.enableReceiveInterrupt(room);
   state.receiving = room;
   if (!wasReady && inputReadyLocked())
-    state.queue.wakeAll(EPOLLIN | EPOLLRDNORM);
+    state.pendingEvents |= EPOLLIN | EPOLLRDNORM;
 }
 
 void interrupt(void *) {
@@ -376,7 +395,7 @@ Result<size_t> write(abi::FrameType stream, std::span<const char> bytes, bool no
 void writeLog(std::string_view text) {
   if (!constructed)
     return;
-  Guard g;
+  Guard g(Tell::Silent);
   if (state.mux) {
     appendAll(abi::FrameType::Log, text.data(), text.size());
   } else {
@@ -465,7 +484,7 @@ void setTerminalSettings(const termios &t, bool flush) {
     state.terminal.flushInput();
   state.terminal.setSettings(t);
   if (inputReadyLocked())
-    state.queue.wakeAll(EPOLLIN | EPOLLRDNORM);
+    state.pendingEvents |= EPOLLIN | EPOLLRDNORM;
 }
 void flushInput() {
   Guard g;
