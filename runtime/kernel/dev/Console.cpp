@@ -202,7 +202,10 @@ struct InputSink {
     else
       state.receive.put(bytes, n);
   }
-  void stdinEnd() { state.endOfInput = true; }
+  void stdinEnd() {
+    state.endOfInput = true;
+    state.terminal.endInput();
+  }
   void signal(int signo) {
     if (signo >= 1 && signo <= 64)
       raiseSignal(signo);

@@ -26,6 +26,11 @@ void LineDiscipline::mark(uint32_t i, bool on) {
   word = on ? word | bit : word & ~bit;
 }
 
+void LineDiscipline::endInput() {
+  if (canonical() && head != canonHead)
+    store('\0', true);
+}
+
 bool LineDiscipline::canTake() const {
   if (canonical() && canonHead == tail)
     return true; // the line being edited discards what does not fit, and its end always fits

@@ -28,6 +28,8 @@ public:
   LineDiscipline();
   /// One byte from the keyboard. Returns the signal that it stands for, or 0.
   int input(char c, Echo echo);
+  /// No more will come: the line being edited becomes readable.
+  void endInput();
   /// Can a byte be taken without loss? (A full line being edited discards bytes as Linux does, and counts as "can".)
   bool canTake() const;
   /// Bytes that read() would return now: FIONREAD.

@@ -1,12 +1,23 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // System calls that change the tree or the attributes of what is in it, and the working directory.
+#include "kernel/mm/Heap.h"
 #include "kernel/syscalls/FileArguments.h"
 #include "kernel/time/Time.h"
 #include <algorithm>
 
 namespace osv {
 namespace {
+
+/// Room for a whole path, on the heap: the kernel stack is small.
+struct PathBuffer {
+  static constexpr size_t kSize = 4096;
+  char *bytes = static_cast<char *>(heapAlloc(kSize));
+  ~PathBuffer() {
+    if (bytes)
+      heapFree(bytes);
+  }
+};
 
 /// UserPath and where it begins.
 struct Named {
@@ -168,9 +179,11 @@ Result<long> sys_readlinkat(int dirfd, UserPtr<const char> path, UserPtr<char> o
   TRY(findPlace(dirfd, path, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW, true, place));
   if (!place.entry || !place.entry->inode->isSymlink())
     return Errno::Inval;
-  char text[512];
-  size_t n = TRY(place.entry->inode->readLink({text, std::min(sizeof text, static_cast<size_t>(size))}));
-  TRY(out.write(std::span<const char>(text, n)));
+  PathBuffer text;
+  if (!text.bytes)
+    return Errno::NoMem;
+  size_t n = TRY(place.entry->inode->readLink({text.bytes, std::min(PathBuffer::kSize, static_cast<size_t>(size))}));
+  TRY(out.write(std::span<const char>(text.bytes, n)));
   return static_cast<long>(n);
 }
 Result<long> sys_readlink(UserPtr<const char> path, UserPtr<char> out, int size) {
@@ -265,19 +278,21 @@ Result<long> sys_truncate(UserPtr<const char> path, long size) {
 Result<long> sys_umask(unsigned mask) { return static_cast<long>(fsContext().umask.exchange(mask & 0777)); }
 
 Result<long> sys_getcwd(UserPtr<char> out, size_t size) {
-  char path[1024];
+  PathBuffer path;
+  if (!path.bytes)
+    return Errno::NoMem;
   Ref<Dentry> cwd = fsContext().cwd();
   size_t n;
   {
     TreeReadGuard tree;
     if (cwd->parent && !cwd->linked)
       return Errno::NoEnt;
-    n = pathOfLocked(*cwd, {path, sizeof path - 1}, false);
+    n = pathOfLocked(*cwd, {path.bytes, PathBuffer::kSize - 1}, false);
   }
-  path[n++] = '\0';
+  path.bytes[n++] = '\0';
   if (n > size)
     return Errno::Range;
-  TRY(out.write(std::span<const char>(path, n)));
+  TRY(out.write(std::span<const char>(path.bytes, n)));
   return static_cast<long>(n);
 }
 

@@ -4,6 +4,7 @@
 // ready costs. Only when nothing is ready is an entry put on each file's queue; all of them lead to one private queue
 // on which the thread sleeps.
 #include "kernel/mm/Heap.h"
+#include "kernel/sched/Thread.h"
 #include "kernel/signal/Signal.h"
 #include "kernel/syscalls/FileArguments.h"
 #include "kernel/time/TimeSpec.h"
@@ -203,11 +204,23 @@ Result<long> withRestart(Result<long> r, Errno becomes) {
 
 } // namespace
 
+/// poll, and its continuation after a signal without a handler: with the time that is left, so the deadline is kept.
+static Result<long> pollOrRestart(UserPtr<struct pollfd> fds, unsigned n, Nanos deadline) {
+  auto r = poll(fds, n, deadline);
+  if (r || r.error() != Errno::RestartSys)
+    return r;
+  RestartBlock &block = current().signals.restart;
+  block.fn = [](RestartBlock &self) {
+    return pollOrRestart(UserPtr<struct pollfd>(self.args[0]), static_cast<unsigned>(self.args[1]), self.deadline);
+  };
+  block.deadline = deadline;
+  block.args[0] = fds.addr().value;
+  block.args[1] = n;
+  return Errno::RestartRestartBlock;
+}
+
 Result<long> sys_poll(UserPtr<struct pollfd> fds, unsigned n, int timeout) {
-  Nanos deadline = timeout < 0 ? kForever : timeout == 0 ? 0 : deadlineAfter(Nanos{timeout} * 1'000'000);
-  // Linux resumes an interrupted poll when no handler ran. With a timeout it does so with the time that is left, which
-  // takes a restart block; a poll without one is simply repeated.
-  return withRestart(poll(fds, n, deadline), deadline == kForever ? Errno::RestartNoHand : Errno::Intr);
+  return pollOrRestart(fds, n, timeout < 0 ? kForever : timeout == 0 ? 0 : deadlineAfter(Nanos{timeout} * 1'000'000));
 }
 
 Result<long> sys_ppoll(UserPtr<struct pollfd> fds, unsigned n, UserPtr<__kernel_timespec> timeout,
