@@ -160,7 +160,7 @@ Result<void> EpollFile::control(int op, Ref<File> file, int fd, const struct epo
   }
 }
 
-size_t EpollFile::collect(size_t most, bool (*put)(void *, size_t, const struct epoll_event &), void *ctx) {
+Result<size_t> EpollFile::collect(size_t most, bool (*put)(void *, size_t, const struct epoll_event &), void *ctx) {
   MutexGuard g(mutex);
   // Everything that is ready now is looked at at most once; what stays ready (level-triggered) goes to the back, so
   // that all get their turn.
@@ -171,6 +171,7 @@ size_t EpollFile::collect(size_t most, bool (*put)(void *, size_t, const struct 
   }
   ReadyList again;
   size_t count = 0;
+  bool faulted = false;
   while (!batch.empty() && count < most) {
     EpollItem &item = batch.front();
     {
@@ -199,8 +200,10 @@ size_t EpollFile::collect(size_t most, bool (*put)(void *, size_t, const struct 
         again.push_back(item);
       }
     }
-    if (!copied)
+    if (!copied) {
+      faulted = true;
       break;
+    }
   }
   bool left;
   {
@@ -212,18 +215,18 @@ size_t EpollFile::collect(size_t most, bool (*put)(void *, size_t, const struct 
   }
   if (left && !pollQueue.empty())
     pollQueue.wakeAll(EPOLLIN | EPOLLRDNORM);
-  return count;
+  return faulted && count == 0 ? Result<size_t>(Errno::Fault) : Result<size_t>(count);
 }
 
 Result<size_t> EpollFile::wait(size_t most, Nanos deadline, bool (*put)(void *, size_t, const struct epoll_event &),
                                void *ctx) {
-  if (size_t n = collect(most, put, ctx))
+  if (size_t n = TRY(collect(most, put, ctx)))
     return n;
   if (deadline == 0)
     return size_t{0};
   Waiter w(pollQueue);
   for (;;) {
-    if (size_t n = collect(most, put, ctx))
+    if (size_t n = TRY(collect(most, put, ctx)))
       return n;
     if (auto r = w.wait(deadline); !r) {
       if (r.error() != Errno::TimedOut)

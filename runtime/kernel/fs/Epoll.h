@@ -37,8 +37,8 @@ public:
   /// epoll_ctl. `event` is ignored for EPOLL_CTL_DEL.
   Result<void> control(int op, Ref<File> file, int fd, const struct epoll_event &event);
   /// Takes ready events and gives each to `put` (which copies it to the program; false: it could not). Returns how
-  /// many. Does not sleep for events.
-  size_t collect(size_t most, bool (*put)(void *ctx, size_t index, const struct epoll_event &e), void *ctx);
+  /// many; EFAULT when the first could not be copied. Does not sleep for events.
+  Result<size_t> collect(size_t most, bool (*put)(void *ctx, size_t index, const struct epoll_event &e), void *ctx);
   /// epoll_wait: sleeps until collect finds something. RestartSys when interrupted, 0 at the deadline.
   Result<size_t> wait(size_t most, Nanos deadline, bool (*put)(void *ctx, size_t index, const struct epoll_event &e),
                       void *ctx);
