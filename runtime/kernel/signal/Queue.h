@@ -34,33 +34,34 @@ constexpr int nextSignal(SigSet candidates) {
 /// A standard signal that is pending already is not queued a second time; real-time signals always are.
 constexpr bool merges(const PendingSignals &p, int signo) { return signo < kFirstRealTime && (p.set & sigBit(signo)); }
 
-/// Adds a signal. `entry` null (no memory, over the limit): pending without its siginfo.
+/// Adds a signal. `entry` null (no memory, over the limit): pending without its siginfo. The queue is ordered by
+/// number, then by arrival, so that the next one is found at its head however many wait: a storm of real-time signals
+/// must not make each of them slow.
 inline void addPending(PendingSignals &p, int signo, QueuedSignal *entry) {
   p.set |= sigBit(signo);
-  if (entry)
-    p.queue.push_back(*entry);
+  if (!entry)
+    return;
+  if (p.queue.empty() || p.queue.back().info.si_signo <= signo)
+    return p.queue.push_back(*entry);
+  auto before = p.queue.before_begin();
+  for (auto it = p.queue.begin(); it->info.si_signo <= signo; ++it)
+    before = it;
+  p.queue.insert_after(before, *entry);
 }
 
 /// Takes the oldest entry of `signo`, which is in `p.set`, out of the queue: null when it was pending without siginfo.
 /// The signal stays pending while another entry of it is queued.
 inline QueuedSignal *takePending(PendingSignals &p, int signo) {
   QueuedSignal *found = nullptr;
-  bool more = false;
   auto before = p.queue.before_begin();
-  for (auto it = p.queue.begin(); it != p.queue.end(); ++it) {
-    if (it->info.si_signo == signo) {
-      if (found) {
-        more = true;
-        break;
-      }
-      found = &*it;
-      p.queue.erase_after(before);
-      it = before;
-      continue;
-    }
-    before = it;
+  auto it = p.queue.begin();
+  while (it != p.queue.end() && it->info.si_signo < signo)
+    before = it++;
+  if (it != p.queue.end() && it->info.si_signo == signo) {
+    found = &*it;
+    it = p.queue.erase_after(before);
   }
-  if (!more)
+  if (it == p.queue.end() || it->info.si_signo != signo)
     p.set &= ~sigBit(signo);
   return found;
 }
