@@ -92,6 +92,7 @@ for model in ("gs", "fs"):
 program("qemu", "qemu-system-x86_64")
 program("busybox", "busybox")
 program("go", "go")
+program("strace", "strace")
 main = "int main(void) { return 0; }\n"
 works("glibc-static", ["gcc", "-static"], main, ".c")
 works("musl", ["musl-gcc", "-static"], main, ".c")

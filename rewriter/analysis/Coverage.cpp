@@ -110,7 +110,7 @@ public:
       hole(addr);
       piece.coverage.instructions++;
       VAddr from = std::max(covered, addr);
-      covered = std::max(covered, addr + length);
+      covered = std::max(covered, std::min(addr + length, range.end));
       piece.coverage.proven += covered - from;
       at = following;
     }
