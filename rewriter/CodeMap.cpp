@@ -59,6 +59,16 @@ const Function *CodeMap::functionAt(VAddr addr) const {
   return nullptr;
 }
 
+std::vector<VAddr> CodeMap::callersOf(VAddr target) const {
+  std::vector<VAddr> sites;
+  if (!regionAt(target))
+    return sites;
+  uint64_t wanted = target - callBase();
+  for (auto call = llvm::lower_bound(calls, wanted << 32); call != calls.end() && *call >> 32 == wanted; ++call)
+    sites.push_back(callBase() + uint32_t(*call));
+  return sites;
+}
+
 std::string CodeMap::functionName(VAddr addr) const {
   const Function *function = functionAt(addr);
   if (!function)

@@ -65,6 +65,7 @@ public:
   std::vector<Region> regions;        ///< ascending
   std::vector<Function> functions;    ///< ascending by begin, one for each begin
   std::vector<Remarkable> remarkable; ///< ascending
+  std::vector<uint64_t> calls;        ///< for callersOf: target << 32 | site, from `callBase`, ascending
   std::vector<VAddr> taken;           ///< addresses that code or data may hold, ascending
   std::vector<JumpTable> jumpTables;  ///< ascending by jump
   std::vector<AddrRange> unproven;    ///< bytes of executable sections that are neither proven nor padding
@@ -106,6 +107,13 @@ public:
   std::optional<VAddr> nextStart(VAddr addr, bool wide = false) const;
 
   const Function *functionAt(VAddr addr) const;
+  /// Direct calls of `target`, and jumps from elsewhere to it when a function begins there (tail calls), ascending.
+  std::vector<VAddr> callersOf(VAddr target) const;
+  /// Distances in `calls` count from here. A program whose code spans 4 GiB or more has no calls in it.
+  VAddr callBase() const { return regions.empty() ? VAddr() : regions.front().range.begin; }
+  bool hasCalls() const {
+    return !regions.empty() && regions.back().range.end - regions.front().range.begin <= UINT32_MAX;
+  }
   /// "'set_self'+0x1c in .text" with names from symbols or Go's tables.
   std::string describe(const elf::Image &image, VAddr addr) const;
   /// "set_self", or "0x401000" as the name of a function that has none, or "" outside functions.

@@ -103,7 +103,8 @@ std::string Judge::message(const Hazard &hazard) const {
   case HazardKind::Swapgs:
     return name + where + " would take GS from the runtime";
   case HazardKind::Privileged:
-    return "privileged instruction '" + x64::format(map.bytesFrom(hazard.addr), hazard.addr) + "'" + where + " would change the machine instead of raising SIGSEGV";
+    return "privileged instruction '" + x64::format(map.bytesFrom(hazard.addr), hazard.addr) + "'" + where +
+           " would change the machine instead of raising SIGSEGV";
   case HazardKind::PortIo:
     return "port access " + name + where + " would reach the machine's devices instead of raising SIGSEGV";
   case HazardKind::InterruptFlag:

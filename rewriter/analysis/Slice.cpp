@@ -1,13 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // The backward slice; see Slice.h. Graphs of functions are built on demand, since only functions with system calls and
-// their callers are asked about; the index of direct calls is one pass over the starts that begin with the opcodes of
-// call and jmp.
+// their callers are asked about.
 #include "rewriter/analysis/Slice.h"
 #include "rewriter/analysis/JumpTables.h"
-#include "rewriter/analysis/Parallel.h"
 #include "llvm/ADT/STLExtras.h"
-#include "llvm/ADT/bit.h"
 
 using namespace llvm;
 
@@ -25,20 +22,6 @@ constexpr unsigned kMostChain = 6;       ///< calls through wrappers
 constexpr unsigned kMostConstants = 512; ///< of one site
 
 constexpr uint32_t kCallClobbers = 0x0fc7; // rax rcx rdx rsi rdi r8-r11 in the System V ABI
-/// Quickly sorts out what is no direct branch; prefixes before one are allowed by the architecture.
-bool mayBeBranch(ArrayRef<uint8_t> bytes) {
-  size_t at = 0;
-  auto isPrefix = [](uint8_t byte) {
-    return (byte >= 0x40 && byte < 0x50) || byte == 0x66 || byte == 0x2e || byte == 0x3e || byte == 0xf2 ||
-           byte == 0xf3;
-  };
-  while (at + 2 < bytes.size() && at < 14 && isPrefix(bytes[at]))
-    at++;
-  uint8_t opcode = bytes[at];
-  return opcode == 0xe8 || opcode == 0xe9 || opcode == 0xeb || (opcode & 0xf0) == 0x70 ||
-         (opcode == 0x0f && at + 1 < bytes.size() && (bytes[at + 1] & 0xf0) == 0x80);
-}
-
 } // namespace
 
 const Slicer::Graph &Slicer::graphAt(VAddr addr) {
@@ -64,50 +47,10 @@ const Slicer::Graph &Slicer::graphAt(VAddr addr) {
   return graph;
 }
 
-void Slicer::indexCalls() {
-  indexed = true;
-  if (map.regions.empty() || map.regions.back().range.end - map.regions.front().range.begin > UINT32_MAX)
-    return; // callers further away than a call reaches: nothing is known of them
-  callBase = map.regions.front().range.begin;
-  for (const CodeMap::Region &region : map.regions) {
-    constexpr size_t kPiece = 1 << 14; // words of the bitmap
-    unsigned threads = threadsFor(region.bytes.size(), 1 << 20);
-    std::vector<std::vector<uint64_t>> parts(threads);
-    forPieces(threads, region.proven.size(), kPiece, [&](unsigned thread, size_t begin, size_t end) {
-      for (size_t word = begin; word < end; word++)
-        for (uint64_t bits = region.proven[word] | region.possible[word]; bits; bits &= bits - 1) {
-          uint64_t at = word * 64 + countr_zero(bits);
-          if (!mayBeBranch(region.bytes.drop_front(at)))
-            continue;
-          VAddr site = region.range.begin + at;
-          x64::Shape shape = map.shapeAt(site);
-          VAddr target(shape.value);
-          // A jump counts when it leaves for the beginning of a function: a tail call.
-          bool isJump = shape.flow == Flow::Jmp || shape.flow == Flow::Jcc;
-          if (isJump) {
-            auto function = partition_point(map.functions, [&](const Function &f) { return f.range.begin < target; });
-            isJump = function != map.functions.end() && function->range.begin == target;
-          }
-          if (shape.flow != Flow::Call && !isJump)
-            continue;
-          if (map.regionAt(target))
-            parts[thread].push_back((target - callBase) << 32 | (site - callBase));
-        }
-    });
-    for (const auto &part : parts)
-      calls.insert(calls.end(), part.begin(), part.end());
-  }
-  llvm::sort(calls);
-}
-
 const std::vector<VAddr> &Slicer::callersOf(VAddr function) {
-  if (!indexed)
-    indexCalls();
   auto [it, isNew] = callers.try_emplace(function.raw());
   if (isNew)
-    for (auto call = llvm::lower_bound(calls, (function - callBase) << 32);
-         call != calls.end() && *call >> 32 == function - callBase; ++call)
-      it->second.push_back(callBase + uint32_t(*call));
+    it->second = map.callersOf(function);
   return it->second;
 }
 

@@ -65,13 +65,9 @@ private:
   const std::vector<VAddr> &callersOf(VAddr function);
   void gather(VAddr addr, Location location, std::vector<VAddr> &chain, ChainedValues &result,
               std::set<std::pair<VAddr, Location>> &active);
-  void indexCalls();
 
   const CodeMap &map;
   std::map<VAddr, Graph> graphs; ///< by begin of range
-  bool indexed = false;
-  std::vector<uint64_t> calls; ///< target and site as 32-bit distances from `callBase`, ascending
-  VAddr callBase;
   llvm::DenseMap<uint64_t, std::vector<VAddr>> callers;
 };
 

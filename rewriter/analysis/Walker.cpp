@@ -40,6 +40,7 @@ struct Walker::Worker {
 void Walker::Found::append(Found &&other) {
   remarkable.insert(remarkable.end(), other.remarkable.begin(), other.remarkable.end());
   indirectJumps.insert(indirectJumps.end(), other.indirectJumps.begin(), other.indirectJumps.end());
+  calls.insert(calls.end(), other.calls.begin(), other.calls.end());
   taken.insert(taken.end(), other.taken.begin(), other.taken.end());
 }
 
@@ -56,8 +57,10 @@ Walker::Walker(const elf::Image &image, CodeMap &map) : image(image), map(map), 
     region.possible.resize(words);
     region.targets.resize(words);
     functionEnds.emplace_back(words);
+    functionBegins.emplace_back(words);
     map.regions.push_back(std::move(region));
   }
+  hasCalls = map.hasCalls();
 }
 
 void Walker::markTarget(VAddr addr) {
@@ -100,6 +103,7 @@ void Walker::walkFrom(VAddr root, Worker &worker) {
       if (VAddr target(shape.value); CodeMap::Region *to = regionAt(target)) {
         uint64_t toAt = target - to->range.begin;
         setBit(to->targets, toAt);
+        noteCall(shape.flow == Flow::Call, *to, toAt, addr, worker.found.calls);
         if (!testBit(to->proven, toAt))
           worker.stack.push_back(target);
         if (!noReturn.empty() && noReturn.contains(shape.value))
@@ -113,6 +117,7 @@ void Walker::walkFrom(VAddr root, Worker &worker) {
       if (VAddr target(shape.value); CodeMap::Region *to = regionAt(target)) {
         uint64_t toAt = target - to->range.begin;
         setBit(to->targets, toAt);
+        noteCall(shape.flow == Flow::Call, *to, toAt, addr, worker.found.calls);
         if (!testBit(to->proven, toAt))
           worker.stack.push_back(target);
       }
@@ -273,6 +278,8 @@ void Walker::commitPossible(ArrayRef<VAddr> starts, Found &found) {
       found.remarkable.push_back({at, shape.traits, false});
     if (shape.flow == Flow::Jcc || shape.flow == Flow::Jmp || shape.flow == Flow::Call) {
       markTarget(VAddr(shape.value));
+      if (CodeMap::Region *to = regionAt(VAddr(shape.value)))
+        noteCall(shape.flow == Flow::Call, *to, shape.value - to->range.begin.raw(), at, found.calls);
       if (shape.flow == Flow::Call)
         found.taken.push_back(VAddr(shape.value));
     }

@@ -18,7 +18,8 @@ public:
   struct Found {
     std::vector<Remarkable> remarkable;
     std::vector<VAddr> indirectJumps;
-    std::vector<VAddr> taken; ///< addresses in executable segments that lea or mov mention, with repeats
+    std::vector<uint64_t> calls; ///< as CodeMap::calls, not sorted
+    std::vector<VAddr> taken;    ///< addresses in executable segments that lea or mov mention, with repeats
     void append(Found &&other);
   };
 
@@ -38,6 +39,7 @@ public:
   llvm::DenseSet<uint64_t> noReturn;
   /// Set at the first byte behind each function: a call right before does not come back either.
   std::vector<std::vector<uint64_t>> functionEnds;
+  std::vector<std::vector<uint64_t>> functionBegins; ///< and at the first byte of each
 
 private:
   struct Worker;
@@ -53,9 +55,16 @@ private:
     return ends[at / 64] >> (at % 64) & 1;
   }
 
+  /// Notes a branch to `at` of `to` for callersOf, if it is a call or leads to the beginning of a function.
+  void noteCall(bool isCall, const CodeMap::Region &to, uint64_t at, VAddr site, std::vector<uint64_t> &calls) const {
+    const std::vector<uint64_t> &begins = functionBegins[&to - map.regions.data()];
+    if (hasCalls && (isCall || (begins[at / 64] >> (at % 64) & 1)))
+      calls.push_back((to.range.begin + at - map.callBase()) << 32 | (site - map.callBase()));
+  }
+
   const elf::Image &image;
   CodeMap &map;
-  bool isPie;
+  bool isPie, hasCalls;
 };
 
 } // namespace osv::analysis
