@@ -5,9 +5,9 @@
 //
 // Two degrees of knowledge:
 //   proven    reached by recursive descent from a strict root: the entry point, a function symbol, an FDE, a landing
-//             pad, Go's pclntab, an initialiser, a jump table, or a pointer taken by proven code to what starts as a
-//             function does. A finding in it refuses the program; patching uses only it.
-//   possible  reached from a wide root: a pointer in data, a gap between proven functions. Used to find system calls,
+//             pad, Go's pclntab, an initialiser, a jump table, or a pointer in proven code or in data to what starts as
+//             a function does. A finding in it refuses the program; patching uses only it.
+//   possible  reached from a wide root: any other pointer, a gap between proven functions. Used to find system calls,
 //             never to refuse.
 //
 // One bit a byte and property: 3/8 of the code's size in all.

@@ -92,7 +92,8 @@ private:
   void retryJumps();
   void finishTables();
   void judgePointers(std::vector<VAddr> pointers, std::vector<VAddr> &roots);
-  void scanData();
+  void scanData(std::vector<VAddr> &work);
+  bool beginsLikeFunction(VAddr to) const;
   void findPossible();
   bool tryPossible(VAddr at);
   void drainPossible();
@@ -367,8 +368,28 @@ void Finder::judgePointers(std::vector<VAddr> pointers, std::vector<VAddr> &work
   }
 }
 
+/// A number in data can be an address by chance. It is one of a function when it also points right behind the end of
+/// another one and what is there looks like code all the way.
+bool Finder::beginsLikeFunction(VAddr to) const {
+  if (map.functionAt(to) && map.functionAt(to)->range.begin != to)
+    return false;
+  const CodeMap::Region *region = map.regionAt(to);
+  uint64_t at = to - region->range.begin;
+  if (at == 0)
+    return false;
+  bool isBehindEnd = false;
+  if (std::optional<VAddr> previous = map.previousInstruction(to)) {
+    x64::Flow flow = map.shapeAt(*previous).flow;
+    isBehindEnd = flow != x64::Flow::Next && flow != x64::Flow::Jcc;
+  } else {
+    uint8_t before = region->bytes[at - 1];
+    isBehindEnd = before == 0xc3 || before == 0x90 || before == 0xcc || before == 0x00;
+  }
+  return isBehindEnd && walker.speculate(to, /*wide=*/false).has_value();
+}
+
 /// Marks what words of data may point to.
-void Finder::scanData() {
+void Finder::scanData(std::vector<VAddr> &work) {
   for (const elf::Segment &segment : image.segments) {
     if (segment.isExec() && image.segments.size() > 1)
       continue;
@@ -379,8 +400,8 @@ void Finder::scanData() {
         continue;
       walker.markTarget(to);
       map.taken.push_back(to);
-      if (!map.isInstructionStart(to))
-        possiblePointers.push_back(to);
+      if (!map.isInstructionStart(to) && judged.insert(to.raw()).second)
+        (beginsLikeFunction(to) ? work : possiblePointers).push_back(to);
     }
   }
 }
@@ -412,9 +433,9 @@ void Finder::drainPossible() {
   }
 }
 
-/// What no strict root reaches: pointers in data, and the beginnings of what is left between proven code.
+/// What no strict root reaches: what pointers lead to that prove nothing, and the beginnings of what is left between
+/// proven code.
 void Finder::findPossible() {
-  scanData();
   drainPossible();
   for (AddrRange hole : map.unproven) {
     for (VAddr at = hole.begin; at < hole.end;) {
@@ -468,6 +489,9 @@ void Finder::run() {
     walker.markTarget(pointer);
   work.clear();
   judgePointers(std::move(roots.pointers), work);
+  proveFrom(std::move(work));
+  work.clear();
+  scanData(work);
   proveFrom(std::move(work));
   finishTables();
   measureCoverage(image, map);

@@ -16,7 +16,7 @@ import time
 # Name: (path, package, verdict, system-call sites, least share of the executable bytes that must be proven). The numbers of
 # sites were counted with another disassembler, by hand where it was wrong. None: not known.
 PROGRAMS = {
-    "busybox": ("/bin/busybox", "busybox-static", "accept", 284, 0.60),
+    "busybox": ("/bin/busybox", "busybox-static", "accept", 284, 0.94),
     "bash": ("/bin/bash-static", "bash-static", "accept", 191, 0.99),
     "zsh": ("/bin/zsh-static", "zsh-static", "accept", 210, 0.99),
     "sash": ("/bin/sash", "sash", "accept", 184, 0.99),
