@@ -12,6 +12,7 @@
 #include "rewriter/link/Relocations.h"
 #include "rewriter/link/RootFs.h"
 #include "rewriter/link/RuntimeLink.h"
+#include "rewriter/report/Progress.h"
 #include "rewriter/report/Report.h"
 #include "llvm/Config/llvm-config.h"
 #include "llvm/Support/raw_ostream.h"
@@ -40,6 +41,23 @@ static Error makeImage(Context &ctx) {
   return link::linkImage(ctx);
 }
 
+static Error inspect(Context &ctx) {
+  report::Progress progress(ctx.diag.inputName());
+  // Which bytes are code: nothing below looks at any other.
+  progress.enter("looking for code");
+  if (Error error = analysis::findCode(ctx))
+    return error;
+
+  // What the code does: system calls, the thread pointer, and what ring 0 would change.
+  progress.enter("looking at the code");
+  for (auto stage :
+       {analysis::identifyToolchain, analysis::findSyscalls, analysis::findThreadPointer, analysis::findHazards})
+    if (Error error = stage(ctx))
+      return error;
+  analysis::judge(ctx);
+  return Error::success();
+}
+
 static Error run(Context &ctx, StringRef input) {
   // Map and validate: everything later trusts the parsed image.
   Expected<elf::Image> image = elf::readImage(input, ctx.diag);
@@ -47,16 +65,8 @@ static Error run(Context &ctx, StringRef input) {
     return image.takeError();
   ctx.image = std::move(*image);
 
-  // Which bytes are code: nothing below looks at any other.
-  if (Error error = analysis::findCode(ctx))
+  if (Error error = inspect(ctx))
     return error;
-
-  // What the code does: system calls, the thread pointer, and what ring 0 would change.
-  for (auto stage :
-       {analysis::identifyToolchain, analysis::findSyscalls, analysis::findThreadPointer, analysis::findHazards})
-    if (Error error = stage(ctx))
-      return error;
-  analysis::judge(ctx);
 
   // All that is wrong with the program has been found: refuse it before anything is written.
   if (ctx.opts.check || ctx.diag.hasErrors())
