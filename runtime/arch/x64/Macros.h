@@ -24,7 +24,11 @@
         rdfsbase %r11                    # f3 49 0f ae c3
         .endm
 
+#ifdef OSV_TLS_NONE /* utils/bench/gates: the same code without thread-local storage */
+#define GATE(off) osv_gate_block + off
+#else
 #define GATE(off) %gs:osv_gate_block + off
+#endif
 
         .macro pushq_cfi what
         pushq \what

@@ -1,0 +1,3 @@
+// SPDX-License-Identifier: BSD-3-Clause
+// The kernel's gates, for the fs model of this benchmark.
+#include "arch/x64/gates.S"
