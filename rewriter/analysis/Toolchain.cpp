@@ -56,6 +56,25 @@ std::string goVersion(const elf::Image &image) {
   return toStringRef(image.bytesAt(VAddr(data), std::min<uint64_t>(size, 64))).str();
 }
 
+/// Without build information: runtime.buildVersion's text. Go's strings have no end, so "go1.26.5" is taken only where
+/// what comes before and after cannot belong to it.
+std::string goVersionText(const elf::Image &image) {
+  for (const elf::Segment &segment : image.segments) {
+    if (segment.isExec() || segment.isWrite())
+      continue;
+    StringRef bytes = toStringRef(segment.bytes);
+    for (size_t at = bytes.find("go1."); at != StringRef::npos; at = bytes.find("go1.", at + 1)) {
+      StringRef version =
+          bytes.drop_front(at + 2).take_front(16).take_while([](char c) { return isDigit(c) || c == '.'; });
+      char after = at + 2 + version.size() < bytes.size() ? bytes[at + 2 + version.size()] : 0;
+      bool isAlone = (at == 0 || !isPrint(bytes[at - 1])) && !isPrint(after) && version.size() >= 4;
+      if (isAlone)
+        return ("go" + version.rtrim('.')).str();
+    }
+  }
+  return "";
+}
+
 std::string glibcVersion(const elf::Image &image) {
   StringRef banner = findText(image, "GNU C Library (");
   if (banner.empty())
@@ -118,6 +137,8 @@ Error identifyToolchain(Context &context) {
   toolchain.isGo =
       any_of(context.code.functions, [](const Function &f) { return f.source == FunctionSource::GoTable; });
   std::string go = goVersion(image);
+  if (go.empty() && toolchain.isGo)
+    go = goVersionText(image);
   if (!go.empty()) {
     toolchain.isGo = true;
     toolchain.compilers.push_back(go);
