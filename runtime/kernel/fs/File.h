@@ -40,10 +40,22 @@ public:
   size_t remaining() const { return left; }
   /// Moves up to n bytes between the buffer and kernel memory. The count is short when the program's memory ends early;
   /// EFAULT only when nothing could be copied.
-  Result<size_t> copyIn(void *dst, size_t n) { return move<true>(dst, n); } ///< buffer -> dst (write(2))
+  /// buffer -> dst (write(2))
+  Result<size_t> copyIn(void *dst, size_t n) {
+    n = n < left ? n : left;
+    const void *src = single.iov_base ? static_cast<char *>(single.iov_base) + offset : nullptr;
+    if (!isSimple(src, n) || arch::osv_user_copy(dst, src, n) != 0) [[unlikely]]
+      return move<true>(dst, n);
+    return advance(n);
+  }
+  /// src -> buffer (read(2))
   Result<size_t> copyOut(const void *src, size_t n) {
-    return move<false>(const_cast<void *>(src), n);
-  } ///< src -> buffer (read(2))
+    n = n < left ? n : left;
+    void *dst = single.iov_base ? static_cast<char *>(single.iov_base) + offset : nullptr;
+    if (!isSimple(dst, n) || arch::osv_user_copy(dst, src, n) != 0) [[unlikely]]
+      return move<false>(const_cast<void *>(src), n);
+    return advance(n);
+  }
   /// Writes zeros.
   Result<size_t> zero(size_t n);
   void skip(size_t n);
@@ -53,6 +65,15 @@ public:
 private:
   IoBuffer(void *p, size_t n, bool isUser) : single{p, n}, left(n), isUser(isUser) {}
   template <bool In> Result<size_t> move(void *mem, size_t n);
+  /// One run of program memory that passes the range check; a copy that faults is begun again by `move`, which counts.
+  bool isSimple(const void *p, size_t n) const {
+    return isUser && vec.empty() && n && isUserRange(reinterpret_cast<uint64_t>(p), n);
+  }
+  size_t advance(size_t n) {
+    offset += n;
+    left -= n;
+    return n;
+  }
 
   std::span<const struct iovec> vec; ///< empty: `single`
   struct iovec single = {};

@@ -11,10 +11,8 @@ namespace osv {
 Result<FileTable *> FileTable::create() { return make<FileTable>(); }
 
 Result<Ref<File>> FileTable::get(int fd) {
-  SpinGuard g(lock);
-  if (static_cast<unsigned>(fd) >= capacity || !slots[fd].file)
-    return Errno::BadF;
-  return Ref<File>::share(slots[fd].file);
+  Ref<File> f = take(fd);
+  return f ? Result<Ref<File>>(std::move(f)) : Result<Ref<File>>(Errno::BadF);
 }
 
 Result<void> FileTable::grow(unsigned fd) {

@@ -8,6 +8,7 @@
 // on them; a waiter is on its queue before it takes the lock to look.
 #pragma once
 #include "kernel/fs/File.h"
+#include <linux/eventpoll.h>
 
 namespace osv {
 
@@ -18,8 +19,34 @@ public:
   static constexpr uint32_t kAtomic = 4096; ///< PIPE_BUF
   ~Pipe();
 
-  Result<size_t> read(IoBuffer &io, bool nonBlocking);
-  Result<size_t> write(IoBuffer &io, bool nonBlocking);
+  static constexpr uint32_t kIn = EPOLLIN | EPOLLRDNORM, kOut = EPOLLOUT | EPOLLWRNORM;
+
+  /// The straight line: what is wanted lies in one run of the ring. Everything else is readSlow's.
+  Result<size_t> read(IoBuffer &io, bool nonBlocking) {
+    MutexGuard g(lock);
+    uint32_t at = tail & (size - 1), there = used();
+    size_t n = io.remaining() < there ? io.remaining() : there;
+    if (n == 0 || n > size - at) [[unlikely]]
+      return readSlow(io, nonBlocking);
+    auto moved = io.copyOut(ring + at, n);
+    tail += moved ? static_cast<uint32_t>(*moved) : 0;
+    if (!writeQueue.empty()) [[unlikely]]
+      writeQueue.wakeAll(kOut);
+    return moved;
+  }
+  /// Likewise: all of it fits into one run.
+  Result<size_t> write(IoBuffer &io, bool nonBlocking) {
+    MutexGuard g(lock);
+    uint32_t at = head & (size - 1), room = size - used();
+    size_t n = io.remaining();
+    if (n > room || n > size - at || n == 0 || readers == 0) [[unlikely]]
+      return writeSlow(io, nonBlocking);
+    auto moved = io.copyIn(ring + at, n);
+    head += moved ? static_cast<uint32_t>(*moved) : 0;
+    if (!readQueue.empty()) [[unlikely]]
+      readQueue.wakeAll(kIn);
+    return moved;
+  }
   uint32_t poll(bool reader, bool writer);
   uint32_t available();
   uint32_t capacity();
@@ -38,6 +65,8 @@ public:
   uint32_t readerOpens = 0, writerOpens = 0; ///< ever opened: what a blocking open of a fifo waits for
 
 private:
+  Result<size_t> readSlow(IoBuffer &io, bool nonBlocking);
+  Result<size_t> writeSlow(IoBuffer &io, bool nonBlocking);
   Result<void> waitForData(bool nonBlocking);
   Result<void> waitForRoom(uint32_t wanted, bool nonBlocking);
   Result<void> resize(uint32_t bytes);

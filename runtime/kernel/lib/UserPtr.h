@@ -21,7 +21,7 @@ inline bool isUserRange(uint64_t addr, size_t len) {
   uint64_t end;
   if (__builtin_add_overflow(addr, len, &end) || end > arch::kUserMax.value)
     return false;
-  return end <= arch::kernelImageStart().value || addr >= arch::kernelImageEnd().value;
+  return addr >= arch::kernelImageEnd().value || end <= arch::kernelImageStart().value; // most lie above
 }
 
 inline Result<void> copyFromUser(void *dst, VAddr src, size_t n) {

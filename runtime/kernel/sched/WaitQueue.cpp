@@ -154,15 +154,12 @@ Result<void> Waiter::wait(Nanos deadline, WaitMode mode) {
 
 // ---- Mutex
 
-void Mutex::lock() {
+void Mutex::lockSlow(Thread *holder) {
   Thread *me = &current();
-  Thread *none = nullptr;
-  if (owner.compare_exchange_strong(none, me, std::memory_order_acquire)) [[likely]]
-    return;
-  VERIFY(none != me);
+  VERIFY(holder != me);
   Waiter w(waiters);
   for (;;) {
-    none = nullptr;
+    Thread *none = nullptr;
     if (owner.compare_exchange_strong(none, me, std::memory_order_acquire))
       return;
     (void)w.wait(kForever, WaitMode::Uninterruptible);
@@ -174,13 +171,7 @@ bool Mutex::tryLock() {
   return owner.compare_exchange_strong(none, &current(), std::memory_order_acquire);
 }
 
-void Mutex::unlock() {
-  VERIFY(heldByMe());
-  owner.exchange(nullptr, std::memory_order_seq_cst); // locked: a waiter that queued before it is seen by wakeOne
-  waiters.wakeOne();
-}
-
-bool Mutex::heldByMe() const { return owner.load(std::memory_order_relaxed) == &current(); }
+void Mutex::notHeld() { panic("a mutex is released by a thread that does not hold it"); }
 
 // ---- RwMutex
 

@@ -70,12 +70,24 @@ private:
 /// A sleeping lock; owner is a thread, not recursive. Not in interrupt context.
 class Mutex {
 public:
-  void lock();
+  void lock() {
+    Thread *none = nullptr;
+    if (!owner.compare_exchange_strong(none, &current(), std::memory_order_acquire)) [[unlikely]]
+      lockSlow(none);
+  }
   bool tryLock();
-  void unlock();
-  bool heldByMe() const;
+  void unlock() {
+    if (!heldByMe()) [[unlikely]]
+      notHeld();
+    owner.exchange(nullptr, std::memory_order_seq_cst); // locked: a waiter that queued before it is seen here
+    if (!waiters.empty()) [[unlikely]]
+      waiters.wakeOne();
+  }
+  bool heldByMe() const { return owner.load(std::memory_order_relaxed) == &current(); }
 
 private:
+  void lockSlow(Thread *holder);
+  [[noreturn]] static void notHeld();
   std::atomic<Thread *> owner{nullptr};
   WaitQueue waiters;
 };

@@ -44,14 +44,20 @@ Result<void> checkRwFlags(int flags, bool write) {
 
 } // namespace
 
+// The two most frequent calls, without the layers of Result that the others go through.
+
 Result<long> sys_read(int fd, UserPtr<char> buffer, size_t n) {
-  Ref<File> f = TRY(readableFile(fd));
+  Ref<File> f = files().take(fd);
+  if (!f || !f->readable()) [[unlikely]]
+    return Errno::BadF;
   IoBuffer io = TRY(userBuffer(buffer.addr(), n));
   return count(f->read(io));
 }
 
 Result<long> sys_write(int fd, UserPtr<const char> buffer, size_t n) {
-  Ref<File> f = TRY(writableFile(fd));
+  Ref<File> f = files().take(fd);
+  if (!f || !(f->writable() || f->isPath())) [[unlikely]]
+    return Errno::BadF;
   IoBuffer io = TRY(userBuffer(buffer.addr(), n));
   return count(f->write(io));
 }

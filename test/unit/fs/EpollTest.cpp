@@ -154,7 +154,8 @@ TEST_F(EpollSets, WaitSleepsUntilAnEventTheDeadlineOrASignal) {
 TEST_F(EpollSets, KeepTheEventWhenItCannotBeCopied) {
   ASSERT_TRUE(control(*set, EPOLL_CTL_ADD, in, 3, EPOLLIN | EPOLLET));
   ASSERT_TRUE(writeText(*out, "a"));
-  EXPECT_EQ(set->collect(4, [](void *, size_t, const struct epoll_event &) { return false; }, nullptr).error(), Errno::Fault);
+  EXPECT_EQ(
+      set->collect(4, [](void *, size_t, const struct epoll_event &) { return false; }, nullptr).error(), Errno::Fault);
   EXPECT_EQ(collect(*set).size(), 1u);
 }
 
