@@ -12,29 +12,9 @@
 
 namespace osv::arch {
 
-enum EntryBits : uint64_t {
-  kEntryPresent = 1u << 0,
-  kEntryWritable = 1u << 1,
-  kEntryWriteThrough = 1u << 3,
-  kEntryNoCache = 1u << 4,
-  kEntryAccessed = 1u << 5,
-  kEntryDirty = 1u << 6,
-  kEntryLarge = 1u << 7,
-  kSoftPage = 1u << 9,
-  kSoftWriteFaults = 1u << 10,
-  kEntryNoExec = 1ull << 63,
-};
-inline constexpr uint64_t kEntryAddress = 0x000f'ffff'ffff'f000;
 /// An entry that points to the next level; rights are decided by the leaf alone.
 inline constexpr uint64_t kTableEntry = kEntryPresent | kEntryWritable | kEntryAccessed;
 
-/// Level 0 holds 4 KiB pages, 1 holds 2 MiB, 2 holds 1 GiB, 3 is the root.
-constexpr unsigned levelShift(unsigned level) { return 12 + 9 * level; }
-constexpr uint64_t levelSize(unsigned level) { return uint64_t{1} << levelShift(level); }
-constexpr unsigned levelIndex(uint64_t v, unsigned level) { return (v >> levelShift(level)) & 511; }
-
-/// The leaf for a page, of any level.
-uint64_t makeLeaf(PAddr p, Prot prot, Cache cache, OnWrite onWrite, bool large);
 /// The entry of `v` at `level` of the tree at `root`, making the tables above it; a larger leaf on the way ends the
 /// walk and `level` says where. ENOMEM. Safe against other walks at the same time.
 Result<uint64_t *> walkCreate(PAddr root, uint64_t v, unsigned &level);

@@ -24,13 +24,6 @@ uint64_t *tableAt(uint64_t entry) { return static_cast<uint64_t *>(directMap(PAd
 bool isLeaf(uint64_t e, unsigned level) { return level == 0 || (e & kEntryLarge); }
 uint64_t sizeMask(unsigned level) { return levelSize(level) - 1; }
 
-uint64_t rightsOf(Prot prot, bool writeFaults) {
-  if (prot == Prot::None)
-    return kEntryNoExec;
-  return kEntryPresent | (has(prot, Prot::Exec) ? 0 : kEntryNoExec) |
-         (has(prot, Prot::Write) && !writeFaults ? kEntryWritable : 0);
-}
-
 /// Replaces the large leaf `e` by a table of small ones that say the same. The caller flushes.
 Result<void> splitLeaf(uint64_t *entry, uint64_t e, unsigned level) {
   PAddr page = TRY(allocPages(0));
@@ -221,17 +214,6 @@ void freeTables(uint64_t *table, unsigned level, unsigned first, unsigned end) {
 
 } // namespace
 
-uint64_t makeLeaf(PAddr p, Prot prot, Cache cache, OnWrite onWrite, bool large) {
-  uint64_t e = p.value | rightsOf(prot, onWrite == OnWrite::Fault) | kSoftPage | kEntryAccessed;
-  if (e & kEntryWritable)
-    e |= kEntryDirty; // saves the processor a locked update; nothing here depends on clean pages
-  if (onWrite == OnWrite::Fault)
-    e |= kSoftWriteFaults;
-  if (cache == Cache::Uncached)
-    e |= kEntryNoCache | kEntryWriteThrough;
-  return large ? e | kEntryLarge : e;
-}
-
 Result<uint64_t *> walkCreate(PAddr root, uint64_t v, unsigned &level) {
   uint64_t *table = tableAt(root.value);
   for (unsigned l = 3;; l--) {
@@ -351,7 +333,7 @@ size_t PageTable::countMapped(VAddr v, VAddr end) const {
   return v < end ? countLevel(tableAt(rootPage.value), 3, {v.value, end.value}) : 0;
 }
 
-Result<PageTable::Slot> PageTable::slot(VAddr v) {
+Result<PageTable::Slot> PageTable::slotSlow(VAddr v) {
   unsigned level = 0;
   uint64_t *entry = TRY(walkCreate(rootPage, v.value, level));
   return Slot{entry, load(entry), level > 0};
@@ -362,10 +344,6 @@ Mapping PageTable::describe(const Slot &s, VAddr v) {
   if (s.large)
     m.phys += v.pageDown().value & (kLargePageSize - 1);
   return m;
-}
-
-bool PageTable::fill(const Slot &s, PAddr p, Prot prot, OnWrite onWrite) {
-  return replace(s.entry, s.seen, makeLeaf(p, prot, Cache::WriteBack, onWrite, s.large));
 }
 
 void PageTable::flush(VAddr v) { flushRange(v.value, v.value + kPageSize); }

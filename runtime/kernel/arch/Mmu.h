@@ -97,6 +97,7 @@ public:
   void destroy();
 
 private:
+  Result<Slot> slotSlow(VAddr v);
   PAddr rootPage;
 };
 
@@ -110,3 +111,5 @@ void unmapKernelPage(VAddr v);
 void flushAllTlbs();
 
 } // namespace osv::arch
+
+#include "arch/x64/MmuInline.h" // the build selects the architecture by its include path

@@ -157,7 +157,7 @@ Area *AddressSpace::mergeAround(Area &a) {
 /// Linux's heuristic overcommit refuses only what can never be had. A machine of a few megabytes should still run
 /// programs that reserve arenas of hundreds of them, so one more gigabyte is taken for granted.
 bool AddressSpace::affordable(size_t bytes) {
-  return bytes >> kPageShift <= memoryStats().totalPages + (size_t{1} << (30 - kPageShift));
+  return bytes >> kPageShift <= totalMemoryPages() + (size_t{1} << (30 - kPageShift));
 }
 
 /// May [v, v+len) be mapped on the program's demand?

@@ -49,7 +49,7 @@ uint64_t totalPages, freePageCount;
 
 /// One CPU's pages, as page numbers; one cache line.
 struct alignas(64) PageCache {
-  static constexpr uint32_t kCapacity = 15, kBatch = 8;
+  static constexpr uint32_t kCapacity = 15, kBatchOrder = 3, kBatch = 1u << kBatchOrder;
   uint32_t count;
   uint32_t pages[kCapacity];
 };
@@ -175,19 +175,30 @@ void drainCache(PageCache &c, uint32_t keep) {
     freeBlock(c.pages[--c.count], 0);
 }
 
+/// Fills an empty cache: with one block of 2^kBatchOrder pages, or with what is left. Interrupts off. ENOMEM.
+Result<void> refill(PageCache &c) {
+  IrqSpinGuard g(lock);
+  if (auto block = takeBlock(PageCache::kBatchOrder); block.ok()) {
+    Descriptor *d = &descriptorOf(*block);
+    for (uint32_t i = PageCache::kBatch; i-- > 0;) { // the lowest page goes first
+      d[i].store(descriptorFor(0, 1), std::memory_order_relaxed);
+      c.pages[c.count++] = static_cast<uint32_t>(*block) + i;
+    }
+    return {};
+  }
+  while (c.count < PageCache::kBatch) {
+    auto page = takeBlock(0);
+    if (!page.ok())
+      break;
+    c.pages[c.count++] = static_cast<uint32_t>(*page);
+  }
+  return c.count ? Result<void>() : Errno::NoMem;
+}
+
 /// The page that a fault takes. Interrupts off.
 Result<uint64_t> takePage(PageCache &c) {
-  if (c.count == 0) [[unlikely]] {
-    IrqSpinGuard g(lock);
-    while (c.count < PageCache::kBatch) {
-      auto page = takeBlock(0);
-      if (!page.ok())
-        break;
-      c.pages[c.count++] = static_cast<uint32_t>(*page);
-    }
-    if (c.count == 0)
-      return Errno::NoMem;
-  }
+  if (c.count == 0) [[unlikely]]
+    TRY(refill(c));
   return uint64_t{c.pages[--c.count]};
 }
 
@@ -225,8 +236,12 @@ Result<PAddr> allocPages(unsigned order, Zero zero) {
   if (!page.ok())
     return page.error();
   PAddr p(*page << kPageShift);
-  if (zero == Zero::Yes)
-    memset(arch::directMap(p), 0, kPageSize << order);
+  if (zero == Zero::Yes) {
+    if (order == 0)
+      __builtin_memset_inline(__builtin_assume_aligned(arch::directMap(p), kPageSize), 0, kPageSize);
+    else
+      memset(arch::directMap(p), 0, kPageSize << order);
+  }
   return p;
 }
 
@@ -306,6 +321,8 @@ PAddr zeroPage() {
     freePages(*made);
   return PAddr(page.load());
 }
+
+uint64_t totalMemoryPages() { return __atomic_load_n(&totalPages, __ATOMIC_RELAXED); }
 
 MemoryStats memoryStats() {
   IrqSpinGuard g(lock);

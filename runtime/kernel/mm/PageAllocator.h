@@ -35,6 +35,8 @@ struct MemoryStats {
   uint64_t totalPages, freePages;
 };
 MemoryStats memoryStats();
+/// MemoryStats::totalPages alone, without a lock.
+uint64_t totalMemoryPages();
 
 /// A kernel stack with an unmapped guard page below; returns its lowest usable address. ENOMEM.
 inline constexpr size_t kKernelStackSize = 16 * 1024;

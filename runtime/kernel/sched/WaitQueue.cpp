@@ -174,45 +174,61 @@ bool Mutex::tryLock() {
 void Mutex::notHeld() { panic("a mutex is released by a thread that does not hold it"); }
 
 // ---- RwMutex
+//
+// Uncontended it is one compare-and-exchange each way (every page fault takes it). A waiter announces itself, by its place on the queue and for a
+// writer in `writersWaiting`, before it tests `state` for the last time; who releases changes `state` before it looks for waiters. All of these are
+// sequentially consistent, so one of the two sees the other.
+
+bool RwMutex::tryShared() {
+  int32_t s = state.load(std::memory_order_relaxed);
+  while (s >= 0 && writersWaiting.load() == 0)
+    if (state.compare_exchange_weak(s, s + 1)) [[likely]]
+      return true;
+  return false;
+}
+
+bool RwMutex::tryExclusive() {
+  int32_t s = 0;
+  return state.compare_exchange_strong(s, -1);
+}
+
+void RwMutex::waitShared() {
+  SpinGuard g(spin);
+  Waiter w(readers);
+  while (!tryShared())
+    (void)w.wait(spin, kForever, WaitMode::Uninterruptible);
+}
+
+void RwMutex::waitExclusive() {
+  SpinGuard g(spin);
+  writersWaiting.fetch_add(1);
+  Waiter w(writers);
+  while (!tryExclusive())
+    (void)w.wait(spin, kForever, WaitMode::Uninterruptible);
+  writersWaiting.fetch_sub(1);
+}
 
 void RwMutex::lockShared() {
-  SpinGuard g(spin);
-  if (state >= 0 && writersWaiting == 0) [[likely]] {
-    state++;
-    return;
-  }
-  Waiter w(readers);
-  while (state < 0 || writersWaiting != 0)
-    (void)w.wait(spin, kForever, WaitMode::Uninterruptible);
-  state++;
+  if (!tryShared()) [[unlikely]]
+    waitShared();
 }
 
 void RwMutex::unlockShared() {
-  SpinGuard g(spin);
-  VERIFY(state > 0);
-  if (--state == 0 && writersWaiting != 0)
+  int32_t before = state.fetch_sub(1);
+  VERIFY(before > 0);
+  if (before == 1 && writersWaiting.load() != 0) [[unlikely]]
     writers.wakeOne();
 }
 
 void RwMutex::lock() {
-  SpinGuard g(spin);
-  if (state == 0) [[likely]] {
-    state = -1;
-    return;
-  }
-  writersWaiting++;
-  Waiter w(writers);
-  while (state != 0)
-    (void)w.wait(spin, kForever, WaitMode::Uninterruptible);
-  writersWaiting--;
-  state = -1;
+  if (!tryExclusive()) [[unlikely]]
+    waitExclusive();
 }
 
 void RwMutex::unlock() {
-  SpinGuard g(spin);
-  VERIFY(state == -1);
-  state = 0;
-  if (writersWaiting != 0)
+  VERIFY(state.load(std::memory_order_relaxed) == -1);
+  state.store(0);
+  if (writersWaiting.load() != 0)
     writers.wakeOne();
   else
     readers.wakeAll();

@@ -110,9 +110,14 @@ public:
   void unlock();
 
 private:
-  SpinLock spin;
-  int32_t state = 0; ///< > 0: readers; -1: a writer
-  uint32_t writersWaiting = 0;
+  bool tryShared();
+  bool tryExclusive();
+  void waitShared();
+  void waitExclusive();
+
+  SpinLock spin;                 ///< only for those who wait
+  std::atomic<int32_t> state{0}; ///< > 0: readers; -1: a writer
+  std::atomic<uint32_t> writersWaiting{0};
   WaitQueue readers, writers;
 };
 struct ReadGuard {
