@@ -5,6 +5,11 @@
 // imbalance at once; a difference of one, which no placement can remove, is rotated now and then so that three threads
 // on two CPUs get two thirds each).
 //
+// Threads that wake each other in turns (a mutex, a condition variable, create and join) have nothing to gain from a
+// second CPU, and an interrupt to an idle one costs more than the whole hand-over. So a thread that has lately blocked
+// soon after it woke another is taken at its word: what it wakes stays on its CPU. If it does not block after all, the
+// slice ends after kPatience and the waiting thread moves.
+//
 // A CPU with nothing to balance pays nothing: no periodic work runs anywhere.
 #include "kernel/sched/SchedulerState.h"
 
@@ -62,6 +67,15 @@ unsigned chooseCpu(const Thread &t, unsigned previous) {
       least = load, best = cpu;
   }
   return best;
+}
+
+unsigned chooseCpuForWake(const Thread &t, unsigned previous) {
+  Thread &waker = current();
+  waker.wokeOther = true;
+  Cpu &here = thisCpu();
+  if (waker.blocksAfterWake >= 2 && !waker.idle && here.queue.empty() && (t.affinity & bitOf(here.number)))
+    return here.number;
+  return chooseCpu(t, previous);
 }
 
 bool stealThread(Cpu &me) {

@@ -94,6 +94,11 @@ void reschedule(Cpu &c, Why why) {
     clearOwnWork(kWorkReschedule);
   c.kicked = false;
   Nanos now = arch::now();
+  if (why == Why::Block && prev.wokeOther) {
+    bool soon = now - prev.runStart < kBlocksSoon; // since the wake-up, when that was on this CPU: enqueue() accounts
+    prev.blocksAfterWake = soon ? static_cast<uint8_t>(prev.blocksAfterWake < 3 ? prev.blocksAfterWake + 1 : 3) : 0;
+    prev.wokeOther = false;
+  }
   account(c, now);
   switch (why) {
   case Why::Preempt:
@@ -138,8 +143,10 @@ void reschedule(Cpu &c, Why why) {
   }
   next->runStart = now;
   c.running = next;
-  if (!c.queue.empty())
+  if (!c.queue.empty()) {
+    c.sliceStart = sliceBegin(c, now);
     armSlice(c);
+  }
   if (next == &prev) {
     c.lock.unlockRaw();
     return;
@@ -164,7 +171,7 @@ void enqueue(Cpu &c, Thread &t) {
     account(c, now);
     preempt = RunQueue::preempts(t.run, c.running->run, wakeGranularity());
     if (first && !preempt)
-      c.sliceStart = now; // it had the CPU to itself: the slice begins with the competition
+      c.sliceStart = sliceBegin(c, now); // it had the CPU to itself: the slice begins with the competition
   }
   if (&c == &thisCpu()) {
     if (preempt)
@@ -177,8 +184,10 @@ void enqueue(Cpu &c, Thread &t) {
   }
 }
 
-void placeThread(Thread &t) {
-  Cpu &c = cpuAt(chooseCpu(t, t.cpu.load(std::memory_order_relaxed)));
+void placeThread(Thread &t) { placeThreadOn(t, chooseCpu(t, t.cpu.load(std::memory_order_relaxed))); }
+
+void placeThreadOn(Thread &t, unsigned cpu) {
+  Cpu &c = cpuAt(cpu);
   t.cpu.store(c.number, std::memory_order_relaxed);
   c.lock.lockRaw();
   c.queue.makeAbsolute(t.run);
@@ -312,7 +321,7 @@ bool Thread::wake() {
       return false;
     }
     state.store(ThreadState::Runnable, std::memory_order_relaxed);
-    unsigned target = chooseCpu(*this, c.number);
+    unsigned target = chooseCpuForWake(*this, c.number);
     c.queue.placeAfterSleep(run, sleepCredit());
     if (target == c.number) [[likely]] {
       enqueue(c, *this);
@@ -320,7 +329,7 @@ bool Thread::wake() {
     } else {
       c.queue.makeRelative(run);
       c.lock.unlockRaw();
-      placeThread(*this);
+      placeThreadOn(*this, target);
     }
   }
   if ((gate().work & kWorkReschedule) && gate().preemptCount == 0 && arch::interruptsEnabled()) [[unlikely]]
@@ -333,8 +342,8 @@ void startThread(Thread &t) {
   VERIFY(t.state.load(std::memory_order_relaxed) == ThreadState::New);
   t.state.store(ThreadState::Runnable, std::memory_order_relaxed);
   t.cpu.store(gate().cpu, std::memory_order_relaxed);
-  t.run.vruntime = 0; // relative: a new thread starts at the floor, as old as its creator's queue
-  placeThread(t);
+  t.run.vruntime = 0; // relative: a new thread starts at the floor
+  placeThreadOn(t, chooseCpuForWake(t, gate().cpu));
 }
 
 // ---- Timer

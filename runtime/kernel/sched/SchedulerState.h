@@ -19,6 +19,11 @@ namespace osv::sched {
 
 inline constexpr unsigned kMaxCpus = 64; ///< bits of an affinity mask
 
+/// How long a thread may queue behind another while a CPU is idle.
+inline constexpr Nanos kPatience = 250'000;
+/// A thread that wakes another and blocks within this time is expected to do so again.
+inline constexpr Nanos kBlocksSoon = 50'000;
+
 struct alignas(64) Cpu {
   SpinLock lock;
   unsigned number = 0;
@@ -63,10 +68,20 @@ enum class Why : uint8_t { Preempt, Yield, Block, Exit };
 void reschedule(Cpu &c, Why why);
 /// Puts a Runnable thread into `c`'s queue and makes `c` look at it. `c` locked, interrupts off.
 void enqueue(Cpu &c, Thread &t);
-/// Gives a Runnable thread that is in no queue to a CPU of its affinity mask. No run queue locked, interrupts off.
+/// Gives a Runnable thread that is in no queue to `cpu`, or a CPU of its affinity mask. No run queue locked, interrupts off.
+void placeThreadOn(Thread &t, unsigned cpu);
 void placeThread(Thread &t);
 /// The CPU a thread that last ran on `previous` should run on now.
 unsigned chooseCpu(const Thread &t, unsigned previous);
+/// The same for a thread that the running one wakes or makes: this CPU when the running thread is known to block soon after.
+unsigned chooseCpuForWake(const Thread &t, unsigned previous);
+/// When a slice that begins now counts as begun: earlier when threads queue here while another CPU is idle, so that the end of the slice, which
+/// moves one there, comes soon.
+inline Nanos sliceBegin(const Cpu &c, Nanos now) {
+  if ((idleMask.load(std::memory_order_relaxed) & ~(1ull << c.number)) && slice > kPatience) [[unlikely]]
+    return now - (slice - kPatience);
+  return now;
+}
 /// Charges the running thread of `c` for its time. `c` locked.
 void account(Cpu &c, Nanos now);
 

@@ -46,6 +46,8 @@ struct Thread : RefCounted {
   uint8_t rtPriority = 0;    ///< as set; run.rtPriority may be boosted above it
   bool resetOnFork = false;
   uint64_t affinity = ~0ull; ///< bit per CPU
+  bool wokeOther = false;    ///< since it was switched to
+  uint8_t blocksAfterWake = 0; ///< how many times in a row it woke another thread and then blocked soon; Balance.cpp
   uint64_t switches = 0, preemptions = 0; ///< voluntary and involuntary context switches
   boost::intrusive::set_member_hook<> processHook;
   Thread *nextDead = nullptr; ///< in Thread.cpp's chain of threads to be freed
