@@ -34,9 +34,9 @@ for name in ("HOME", "GOCACHE", "GOPATH", "GOFLAGS", "CARGO_HOME", "RUSTUP_HOME"
         config.environment[name] = os.environ[name]
 config.environment.setdefault("HOME", config.test_exec_root)
 
-# A test that hangs is an error, not a wait: ten minutes are ten times what the slowest needs on two cores.
+# A test that hangs is an error, not a wait: half an hour is ten times what the slowest needs on two busy cores.
 if lit.util.killProcessAndChildrenIsSupported()[0]:
-    lit_config.maxIndividualTestTime = 600
+    lit_config.maxIndividualTestTime = 1800
     config.available_features.add("timeout")
 
 

@@ -172,7 +172,7 @@ def main():
     parser.add_argument("--machines", default=",".join(MACHINES))
     parser.add_argument("--cpus", default=",".join(CPUS))
     parser.add_argument("--memory", "-m", default="64M")
-    parser.add_argument("--timeout", type=float, default=60)
+    parser.add_argument("--timeout", type=float, default=300)
     parser.add_argument("--smallest-memory", action="store_true")
     args = parser.parse_args()
     args.rewrite = os.path.join(args.build, "bin", "osv-rewrite")
@@ -182,11 +182,12 @@ def main():
     if args.programs == ["list"]:
         print("\n".join(sorted(PROGRAMS)))
         return 0
+    if args.smallest_memory:
+        for name in args.programs:
+            smallest_memory(name, args)
+        return 0
     agreed = different = 0
     for name in args.programs:
-        if args.smallest_memory:
-            smallest_memory(name, args)
-            continue
         path = build(name, args)
         wanted = [native(path, run) for run in PROGRAMS[name].runs]
         for model in args.models.split(","):

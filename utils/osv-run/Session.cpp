@@ -134,6 +134,7 @@ void Session::readGuest() {
     end = End::Died;
     return;
   }
+  heardSinceKey = true;
   bool understood = parser.feed(
       StringRef(buffer, n), [this](FrameType type, StringRef payload) { onFrame(type, payload); },
       [this](StringRef bytes) { onNoise(bytes); });
@@ -207,13 +208,30 @@ void Session::stopAndContinue() {
   terminal.enter();
 }
 
-void Session::handleSignal(int number) {
+/// Ctrl-C or Ctrl-\ on a terminal whose line discipline is the guest's.
+void Session::typeKey(char key, int number) {
+  if (!heardSinceKey) {
+    endSignal = number;
+    end = End::Killed;
+    return;
+  }
+  heardSinceKey = false;
+  appendFrame(toGuest, FrameType::Stdin, StringRef(&key, 1));
+}
+
+void Session::handleSignal(int number, bool fromKeyboard) {
   if (number == SIGTSTP)
     return stopAndContinue();
   if (number == SIGWINCH) {
     if (parser.sawMagic())
       sendWindowSize();
     return;
+  }
+  if (fromKeyboard && terminal.isEntered() && parser.sawMagic()) {
+    if (number == SIGINT)
+      return typeKey('\x03', number);
+    if (number == SIGQUIT)
+      return typeKey('\x1c', number);
   }
   // Before the kernel listens nobody can be told; a second request means that the program did not obey the first.
   if (endsProgram(number) && (!parser.sawMagic() || endRequests++ != 0)) {
@@ -230,7 +248,7 @@ void Session::handleSignal(int number) {
 void Session::readSignals() {
   signalfd_siginfo info;
   while (read(signalFd, &info, sizeof info) == sizeof info)
-    handleSignal(int(info.ssi_signo));
+    handleSignal(int(info.ssi_signo), info.ssi_code == SI_KERNEL);
 }
 
 void Session::step() {

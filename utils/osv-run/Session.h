@@ -41,7 +41,8 @@ private:
 
   void step();
   void readSignals();
-  void handleSignal(int number);
+  void handleSignal(int number, bool fromKeyboard);
+  void typeKey(char key, int number);
   void stopAndContinue();
   void readGuest();
   void readStdin();
@@ -68,8 +69,9 @@ private:
   std::string backtrace; ///< payload of the Backtrace frame
   std::optional<abi::ExitFrame> exit;
   End end = End::Running;
-  int endSignal = 0;        ///< the signal that made us kill the machine
-  unsigned endRequests = 0; ///< signals that ask for the end so far
+  int endSignal = 0;         ///< the signal that made us kill the machine
+  unsigned endRequests = 0;  ///< signals that ask for the end so far
+  bool heardSinceKey = true; ///< the guest has sent something since the last Ctrl-C
   bool stdinOpen = true;
   int signalFd = -1, timerFd = -1;
 };

@@ -27,6 +27,7 @@ public:
   TerminalMode(const TerminalMode &) = delete;
   void enter();
   void leave();
+  bool isEntered() const { return entered; }
   /// A line feed that we write ourselves now needs its carriage return.
   bool outputIsRaw() const { return entered && ownsOutput; }
 
