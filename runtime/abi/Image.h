@@ -39,15 +39,20 @@ struct Segment {
   uint32_t reserved;
 };
 
-/// A patched system-call site (issue "Rewriting"). The stub occupies [stub, stub+size); its instructions stand for
-/// the program's own from `original` on, and the system call returns to `site + 2`.
+/// A run of instructions in a stub: [stub, stub + size) stands for the program's code from `original` on, for the sake of
+/// the call at `site`. Whoever shows an address inside to the program translates it: `original` + offset when the run
+/// is a copy (kStubCopy), `original` itself when it is the call or glue. And a program address inside a run that has
+/// replaced the program's bytes (kStubReplaces), which a signal handler may return to, is to be resumed in the run.
+/// Two bytes before every place where a call returns to stands `0f 05`, in the stub if not in the program, so that a
+/// call is restarted by stepping back over them.
 struct StubMap {
   uint64_t stub;
   uint64_t site;     ///< address of the `syscall` instruction (0f 05)
-  uint64_t original; ///< first overwritten byte
+  uint64_t original; ///< what the first byte of the run stands for
   uint32_t size;
-  uint32_t reserved;
+  uint32_t flags; ///< StubFlags
 };
+enum StubFlags : uint32_t { kStubCopy = 1, kStubReplaces = 2 };
 
 /// An instruction that was replaced by a one-byte trap (`int3`, cc): `hlt` must be reported as Linux's SIGSEGV.
 struct TrapMap {
@@ -81,7 +86,7 @@ struct ImageHeader {
   Table<uint64_t> argv;      ///< addresses of NUL-terminated strings; argv[0] is the program's name
   Table<uint64_t> envp;      ///< addresses of NUL-terminated "K=V"
   Table<uint8_t> rootfs;     ///< a `newc` cpio archive of the root directory; count 0: none
-  Table<StubMap> stubs;      ///< sorted by stub
+  Table<StubMap> stubs;      ///< sorted by stub and, at once, by original; disjoint
   Table<TrapMap> traps;      ///< sorted by addr
   uint64_t execName;         ///< NUL-terminated path of the program, for AT_EXECFN and /proc/self/exe
   uint64_t reserved[4];

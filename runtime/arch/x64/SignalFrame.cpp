@@ -127,6 +127,8 @@ void saveRegisters(struct sigcontext &sc, const Frame &f, const ThreadSignals &s
   sc.rdi = f.rdi, sc.rsi = f.rsi, sc.rbp = f.rbp, sc.rbx = f.rbx;
   sc.rdx = f.rdx, sc.rax = f.rax, sc.rcx = f.rcx, sc.rsp = f.rsp;
   sc.rip = originalAddress(f.rip);
+  if (f.rcx == f.rip) // where a system call in a stub returns to: Linux leaves the program's address in rcx
+    sc.rcx = sc.rip;
   sc.eflags = f.rflags;
   sc.cs = kLinuxUserCode;
   sc.ss = kLinuxUserData;
@@ -199,7 +201,7 @@ bool popSignalFrame(Frame &frame, RestoredSignal &out) {
   frame.r12 = sc.r12, frame.r13 = sc.r13, frame.r14 = sc.r14, frame.r15 = sc.r15;
   frame.rdi = sc.rdi, frame.rsi = sc.rsi, frame.rbp = sc.rbp, frame.rbx = sc.rbx;
   frame.rdx = sc.rdx, frame.rax = sc.rax, frame.rcx = sc.rcx, frame.rsp = sc.rsp;
-  frame.rip = sc.rip;
+  frame.rip = resumeAddress(sc.rip);
   frame.rflags = restoreFlags(frame.rflags, sc.eflags);
   frame.cs = SELECTOR_CODE;
   frame.ss = SELECTOR_DATA;

@@ -13,6 +13,7 @@
 #include "kernel/lib/Log.h"
 #include "kernel/sched/Scheduler.h"
 #include "kernel/sched/Thread.h"
+#include "kernel/signal/Signal.h"
 #include <asm/siginfo.h>
 #include <asm/signal.h>
 
@@ -44,8 +45,11 @@ const Fixup *findFixup(uint64_t rip) {
   return nullptr;
 }
 
+extern "C" const char osv_stubs_start[];
+
+/// Stubs are the program's code, and stand last in the kernel's text (kernel.ld).
 bool inKernelText(uint64_t rip) {
-  return rip - reinterpret_cast<uint64_t>(osv_text_start) < static_cast<uint64_t>(osv_text_end - osv_text_start);
+  return rip - reinterpret_cast<uint64_t>(osv_text_start) < static_cast<uint64_t>(osv_stubs_start - osv_text_start);
 }
 bool onKernelStack(uint64_t rsp) {
   return rsp <= gate().stackTop && rsp > gate().stackBottom;
@@ -86,7 +90,7 @@ int simdCode() {
 
 /// Linux's signal for an exception in the program (arch/x86/kernel/traps.c in Linux decides the same; signal(7), sigaction(2)).
 void raiseException(Frame &f) {
-  const VAddr rip(f.rip);
+  const VAddr rip(originalAddress(f.rip));
   switch (f.vector) {
   case kDivide:
     return raiseFault(f, SIGFPE, FPE_INTDIV, rip);

@@ -154,8 +154,6 @@ void raiseFault(Frame &frame, int signo, int code, VAddr addr) {
 }
 
 uint64_t originalAddress(uint64_t rip) {
-  // Only the first instruction of a stub has an address of the program's that resumes it; stubs that were left half-way
-  // are the rewriter's to map.
   for (const abi::StubMap *lo = osv_image.stubs.begin(), *hi = osv_image.stubs.end(); lo < hi;) {
     const abi::StubMap *mid = lo + (hi - lo) / 2;
     if (rip < mid->stub)
@@ -163,9 +161,30 @@ uint64_t originalAddress(uint64_t rip) {
     else if (rip >= mid->stub + mid->size)
       lo = mid + 1;
     else
-      return rip == mid->stub ? mid->original : rip;
+      return mid->original + (mid->flags & abi::kStubCopy ? rip - mid->stub : 0);
   }
   return rip;
+}
+
+uint64_t resumeAddress(uint64_t rip) {
+  const abi::StubMap *first = osv_image.stubs.begin(), *lo = first;
+  for (const abi::StubMap *hi = osv_image.stubs.end(); lo < hi;) {
+    const abi::StubMap *mid = lo + (hi - lo) / 2;
+    if (rip < mid->original)
+      hi = mid;
+    else
+      lo = mid + 1;
+  }
+  // The runs before `lo` begin at or before rip. Of those that begin at the same place the first is the one to resume in.
+  const abi::StubMap *run = nullptr;
+  for (; lo > first && (!run || lo[-1].original == run->original); lo--)
+    run = lo - 1;
+  if (!run || !(run->flags & abi::kStubReplaces))
+    return rip;
+  uint64_t offset = rip - run->original;
+  if (run->flags & abi::kStubCopy)
+    return offset < run->size ? run->stub + offset : rip;
+  return offset == 0 ? run->stub : rip;
 }
 
 } // namespace osv

@@ -63,5 +63,7 @@ void deliverSignals(Frame &frame);
 
 /// What the program calls the place `rip`: a stub's address becomes that of the instructions it stands for.
 uint64_t originalAddress(uint64_t rip);
+/// The reverse, for an address that the program wants to go on at: where it must when the rewriter has replaced what was there.
+uint64_t resumeAddress(uint64_t rip);
 
 } // namespace osv
