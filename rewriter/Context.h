@@ -8,6 +8,7 @@
 #include "rewriter/Analysis.h"
 #include "rewriter/CodeMap.h"
 #include "rewriter/Diag.h"
+#include "rewriter/PatchPlan.h"
 #include "rewriter/elf/Image.h"
 #include "llvm/ADT/SmallVector.h"
 #include <string>
@@ -20,6 +21,15 @@ struct Report {
   ReportKind kind;
   std::string file; ///< empty: standard output
 };
+enum class PatchMode : uint8_t {
+  None, ///< no site
+  Safe, ///< what is proven
+  All,  ///< also sites in code that is only possible, and where a hidden jump cannot be excluded
+};
+enum class OutputKind : uint8_t {
+  Image,     ///< bootable, with the runtime
+  NativeElf, ///< a Linux executable whose stubs make real system calls
+};
 
 /// The command line, after validation.
 struct Options {
@@ -29,9 +39,14 @@ struct Options {
   std::vector<std::string> env;  ///< --env K=V, in order, later K wins
   std::vector<std::string> args; ///< after --
   std::string libDir;            ///< where runtime-*.a and kernel.ld are
-  bool debugInfo = false;        ///< -g: keep the runtime's DWARF in the image
-  std::vector<Report> reports;   ///< --report
-  bool check = false;            ///< inspect only
+  PatchMode patch = PatchMode::Safe;
+  OutputKind outputKind = OutputKind::Image; ///< --emit
+  std::vector<std::string> explain;          ///< --explain-site: addresses, symbols, "all"
+  bool verify = false;                       ///< --verify
+  bool verifyOnly = false;                   ///< --verify-only
+  bool debugInfo = false;                    ///< -g: keep the runtime's DWARF in the image
+  std::vector<Report> reports;               ///< --report
+  bool check = false;                        ///< inspect only
   bool verbose = false;
 };
 
@@ -97,9 +112,11 @@ struct Context {
   elf::Image image;                ///< elf/Reader
   CodeMap code;                    ///< analysis/FindCode
   Analysis analysis;               ///< the other stages of analysis/
+  PatchPlan plan;                  ///< patch/Plan
   std::vector<Edit> edits;         ///< patch/, link/Relocations; sorted by address before linking
   StubCode stubs;                  ///< patch/
   std::vector<abi::TrapMap> traps; ///< patch/
+  VAddr nativeStubs;               ///< patch/NativeElf: where the stubs begin
   std::vector<uint8_t> rootfs;     ///< link/RootFs: cpio archive
   ImageLayout layout;              ///< link/Layout
 };

@@ -116,6 +116,22 @@ Expected<CommandLine> parseCommandLine(int argc, char **argv) {
   if (tls != "gs" && tls != "fs")
     return createStringError("--tls=" + tls + " is neither 'gs' nor 'fs'");
   opts.tlsModel = tls == "gs" ? abi::kTlsGs : abi::kTlsFs;
+  StringRef patch = args.getLastArgValue(OPT_patch, "safe");
+  auto mode = StringSwitch<std::optional<PatchMode>>(patch)
+                  .Case("none", PatchMode::None)
+                  .Case("safe", PatchMode::Safe)
+                  .Case("all", PatchMode::All)
+                  .Default(std::nullopt);
+  if (!mode)
+    return createStringError("--patch=" + patch + " is none of 'none', 'safe' and 'all'");
+  opts.patch = *mode;
+  StringRef emit = args.getLastArgValue(OPT_emit, "image");
+  if (emit != "image" && emit != "elf")
+    return createStringError("--emit=" + emit + " is neither 'image' nor 'elf'");
+  opts.outputKind = emit == "elf" ? OutputKind::NativeElf : OutputKind::Image;
+  opts.verifyOnly = args.hasArg(OPT_verify_only);
+  opts.verify = args.hasArg(OPT_verify) || opts.verifyOnly;
+  opts.explain = args.getAllArgValues(OPT_explain_site);
   for (const std::string &entry : args.getAllArgValues(OPT_env))
     if (Error error = addEnvironment(opts.env, entry))
       return error;

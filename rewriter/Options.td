@@ -17,6 +17,14 @@ defm env : Value<"env", "<K=V>", "Add K=V to the program's environment; may be r
 def check : Flag2<"check", "Only inspect the inputs and say whether they can run; no image is made">;
 def report : Joined<["--"], "report=">, MetaVarName<"text|json|sarif|html[=<file>]">,
   HelpText<"Write what was found out, to standard output or <file>; may be repeated (with --check: text by default)">;
+def patch : Joined<["--"], "patch=">, MetaVarName<"none|safe|all">,
+  HelpText<"Which system calls become jumps: none, those proven safe (default), or all that can be found">;
+def emit : Joined<["--"], "emit=">, MetaVarName<"image|elf">,
+  HelpText<"Make a bootable image (default), or the same patched program as a Linux executable, for comparison">;
+defm explain_site : Value<"explain-site", "<address>|<symbol>|all",
+  "Show what becomes of the system call there, and why">;
+def verify : Flag2<"verify", "Read the output again and prove that nothing but the planned bytes has changed">;
+def verify_only : Flag2<"verify-only", "As --verify, for the file that -o names, which is there already and stays as it is">;
 def verbose : Flag<["-"], "v">, HelpText<"Say where everything goes">;
 def debug : Flag<["-"], "g">, HelpText<"Keep the runtime's debug information in the image">;
 defm lib_dir : Value<"lib-dir", "<dir>", "Use the runtime in <dir> instead of ../lib/osv beside this program">;

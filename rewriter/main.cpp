@@ -12,6 +12,7 @@
 #include "rewriter/link/Relocations.h"
 #include "rewriter/link/RootFs.h"
 #include "rewriter/link/RuntimeLink.h"
+#include "rewriter/patch/Stages.h"
 #include "rewriter/report/Progress.h"
 #include "rewriter/report/Report.h"
 #include "llvm/Config/llvm-config.h"
@@ -25,6 +26,7 @@ enum ExitStatus { kDone = 0, kRefused = 1, kUsage = 2, kInternal = 3 };
 static Error makeImage(Context &ctx) {
   // Relocations that a dynamic loader would apply become edits of the program's bytes.
   link::applyRelocations(ctx);
+  patch::makeStubs(ctx);
   if (Error error = link::packRootFs(ctx))
     return error;
 
@@ -54,8 +56,25 @@ static Error inspect(Context &ctx) {
        {analysis::identifyToolchain, analysis::findSyscalls, analysis::findThreadPointer, analysis::findHazards})
     if (Error error = stage(ctx))
       return error;
+
+  // Every system call gets its tactic before any byte is changed.
+  patch::planSites(ctx);
   analysis::judge(ctx);
   return Error::success();
+}
+
+static Error makeOutput(Context &ctx) {
+  if (ctx.opts.verifyOnly)
+    return patch::verifyOutput(ctx);
+  bool isImage = ctx.opts.outputKind == OutputKind::Image;
+  if (Error error = isImage ? makeImage(ctx) : patch::writeNativeElf(ctx))
+    return error;
+  if (ctx.opts.verbose)
+    patch::printPlan(ctx, errs());
+  if (Error error = patch::explainSites(ctx, outs()))
+    return error;
+  // The file is written: trust nothing that led to it.
+  return ctx.opts.verify ? patch::verifyOutput(ctx) : Error::success();
 }
 
 static Error run(Context &ctx, StringRef input) {
@@ -71,7 +90,7 @@ static Error run(Context &ctx, StringRef input) {
   // All that is wrong with the program has been found: refuse it before anything is written.
   if (ctx.opts.check || ctx.diag.hasErrors())
     return Error::success();
-  return makeImage(ctx);
+  return makeOutput(ctx);
 }
 
 /// One input from start to end.
