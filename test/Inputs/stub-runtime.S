@@ -26,6 +26,12 @@ osv_pvh_entry:
         hlt
         jmp 1b
 
+        .section .text.gate, "ax", @progbits
+        .code64
+        .globl osv_gate_direct          # what the stubs of the program's system calls jump to
+osv_gate_direct:
+        jmpq *%rcx
+
         .section .text.unused, "ax", @progbits
         .globl osv_unused
 osv_unused:

@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""compare.py [--threads] ORIGINAL PATCHED [--stdin FILE] -- ARGS...
+
+Runs a program and its patched form (osv-rewrite --emit=elf) natively, each in a directory of its own under the same name, and demands the
+same output and status, and, where strace works, the same system calls with the same arguments, process by process. Addresses, pids, times and
+random bytes are masked. With --threads only the set of the calls' names counts: which thread makes which call is the scheduler's choice.
+"""
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+arguments = sys.argv[1:]
+split = arguments.index("--") if "--" in arguments else len(arguments)
+options, args = arguments[:split], arguments[split + 1 :]
+threads = "--threads" in options
+stdin = None
+if "--stdin" in options:
+    at = options.index("--stdin")
+    stdin = options[at + 1]
+    del options[at : at + 2]
+original, patched = [o for o in options if not o.startswith("--")]
+
+
+def run(directory, prefix):
+    with open(stdin or os.devnull, "rb") as source:
+        done = subprocess.run(prefix + ["./program"] + args, cwd=directory, stdin=source, capture_output=True)
+    return done.returncode, done.stdout.replace(directory.encode(), b"DIR"), done.stderr.replace(directory.encode(), b"DIR")
+
+
+def calls(path, directory):
+    """The system calls of each process, in the order in which the processes appear."""
+    lists, pending = {}, {}
+    with open(path, errors="replace") as log:
+        lines = log.read().replace(directory, "DIR").splitlines()
+    pids = {line.split()[0] for line in lines}
+    for line in lines:
+        pid, text = line.split(None, 1)
+        if text.startswith(("---", "+++")):
+            continue
+        if text.endswith("<unfinished ...>"):
+            pending[pid] = text[: -len("<unfinished ...>")]
+            lists.setdefault(pid, [])
+            continue
+        resumed = re.match(r"<\.\.\. \S+ resumed>(.*)", text)
+        if resumed:
+            text = pending.pop(pid, "") + resumed[1]
+        if not text.startswith(")"): # of a call that the thread was in when strace came
+            lists.setdefault(pid, []).append(mask(text, pids))
+    return list(lists.values())
+
+
+def mask(text, pids):
+    if text.startswith(("getrandom", "clock_gettime", "gettimeofday", "sysinfo", "getrusage", "times", "wait4", "restart_syscall")):
+        return text.split("(")[0]
+    text = re.sub(r"0x[0-9a-f]+", "HEX", text)
+    text = re.sub(r"\b\d+\b", lambda m: "PID" if m[0] in pids else m[0], text)
+    text = re.sub(r"(tv_n?u?sec|st_[acm]time|si_[us]time)=\S+?([,}])", r"\1=T\2", text)
+    return re.sub(r"\s+= ", " = ", text)
+
+
+def trace_works():
+    return shutil.which("strace") and subprocess.run(["strace", "-o", os.devnull, "true"], capture_output=True).returncode == 0
+
+
+with tempfile.TemporaryDirectory() as top:
+    results, traces = [], []
+    for index, program in enumerate((original, patched)):
+        directory = os.path.join(top, "ab"[index])
+        os.mkdir(directory)
+        shutil.copy2(program, os.path.join(directory, "program"))
+        results.append(run(directory, []))
+        if trace_works():
+            log = os.path.join(top, "log%d" % index)
+            run(directory, ["strace", "-f", "-qq", "-s", "64", "-o", log])
+            traces.append(calls(log, directory))
+    if results[0] != results[1]:
+        sys.exit("different results:\n%r\n%r" % tuple(results))
+    if not traces:
+        print("same result")
+        sys.exit(0)
+    if threads:
+        names = [{text.split("(")[0] for process in trace for text in process} for trace in traces]
+        # What the scheduler decides: who waits, who is woken, and whether the collector's timer fires.
+        accidental = {"futex", "sched_yield", "tgkill", "rt_sigreturn", "nanosleep", "epoll_pwait", "madvise", "munmap", "mmap", "clone",
+                      "clone3", "gettid", "sigaltstack", "rt_sigprocmask", "getpid", "timer_create", "timer_settime", "timer_delete",
+                      "restart_syscall", "write", "read"}
+        if (names[0] ^ names[1]) - accidental:
+            sys.exit("different calls: %s" % sorted(names[0] ^ names[1]))
+    else:
+        a, b = [sorted(tuple(process) for process in trace) for trace in traces]
+        for x, y in zip(a, b):
+            for i, (left, right) in enumerate(zip(x, y)):
+                if left != right:
+                    sys.exit("call %d differs:\n%s\n%s" % (i, left, right))
+        if [len(p) for p in a] != [len(p) for p in b]:
+            sys.exit("different numbers of calls: %s %s" % ([len(p) for p in a], [len(p) for p in b]))
+    print("same result, %d calls" % sum(len(p) for p in traces[0]))
