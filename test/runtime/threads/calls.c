@@ -1,7 +1,9 @@
-// The calls about threads and the process that have the same answer everywhere: errors of clone, sched_*, priorities,
-// limits, prctl, arch_prctl, membarrier, ids. REQUIRES: osv-rewrite, osv-run, qemu, glibc-static RUN: gcc -O2 -w
-// -static -pthread %s -o %t && %t > %t.native RUN: %osv-rewrite %t -o %t.img && %osv-run %t.img > %t.1 && diff
-// %t.native %t.1 RUN: %osv-rewrite --tls=fs %t -o %t.fs.img && %osv-run --smp 2 %t.fs.img > %t.2 && diff %t.native %t.2
+// The calls about threads and the process that have the same answer everywhere: errors of clone, sched_*, priorities, limits, prctl,
+// arch_prctl, membarrier, ids.
+// REQUIRES: osv-rewrite, osv-run, qemu, glibc-static
+// RUN: gcc -O2 -w -static -pthread %s -o %t && %t > %t.native
+// RUN: %osv-rewrite %t -o %t.img && %osv-run %t.img > %t.1 && diff %t.native %t.1
+// RUN: %osv-rewrite --tls=fs %t -o %t.fs.img && %osv-run --smp 2 %t.fs.img > %t.2 && diff %t.native %t.2
 #define _GNU_SOURCE
 #include <asm/prctl.h>
 #include <errno.h>

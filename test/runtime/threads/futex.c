@@ -1,9 +1,9 @@
-// futex(2) and futex_waitv(2) without a library between: results and errors of every operation, and the wake-ups they
-// make. REQUIRES: osv-rewrite, osv-run, qemu, glibc-static RUN: gcc -O2 -static -pthread %s -o %t && %t > %t.native
+// futex(2) and futex_waitv(2) without a library between: results and errors of every operation, and the wake-ups they make.
+// REQUIRES: osv-rewrite, osv-run, qemu, glibc-static
+// RUN: gcc -O2 -static -pthread %s -o %t && %t > %t.native
 // RUN: %osv-rewrite %t -o %t.img && %osv-run --smp 1 %t.img > %t.1 && diff %t.native %t.1
 // RUN: %osv-run --smp 2 --append osv.hz=10000 %t.img > %t.2 && diff %t.native %t.2
-// RUN: %osv-rewrite --tls=fs %t -o %t.fs.img && %osv-run --smp 2 --append osv.hz=1000 %t.fs.img > %t.3 && diff
-// %t.native %t.3
+// RUN: %osv-rewrite --tls=fs %t -o %t.fs.img && %osv-run --smp 2 --append osv.hz=1000 %t.fs.img > %t.3 && diff %t.native %t.3
 #define _GNU_SOURCE
 #include <errno.h>
 #include <linux/futex.h>
@@ -182,7 +182,9 @@ static void priorityInheritance(void) {
 struct Shared {
   uint32_t word;
 } *one, *two;
-static void *waitShared(void *arg) { return (void *)futex(&one->word, FUTEX_WAIT, 0, NULL, NULL, 0); }
+static void *waitShared(void *arg) {
+  return (void *)futex(&one->word, FUTEX_WAIT, 0, NULL, NULL, 0);
+}
 
 /// One page mapped twice is one futex.
 static void aliases(void) {
@@ -203,7 +205,9 @@ static void aliases(void) {
 
 static struct futex_waitv vec[3];
 static uint32_t words[3];
-static void *waitVector(void *arg) { return (void *)syscall(SYS_futex_waitv, vec, 3, 0, NULL, CLOCK_MONOTONIC); }
+static void *waitVector(void *arg) {
+  return (void *)syscall(SYS_futex_waitv, vec, 3, 0, NULL, CLOCK_MONOTONIC);
+}
 static void vectors(void) {
   printf("-- futex_waitv\n");
   for (int i = 0; i < 3; i++)
