@@ -39,6 +39,7 @@ PROGRAMS = {
     "cpp-glibc": Program("hello.cpp", "g++ -O2 -g -std=c++20 -static {source} -o {output}", [([], {}, b"")]),
     "go": Program("hello.go", "go build -o {output} {source}"),
     "go-pie": Program("hello.go", "go build -buildmode=pie -o {output} {source}"),
+    "go-small": Program("hello.go", "go build -o {output} {source}", [(["small"], {}, b"")]),
     "rust": Program(
         "hello.rs",
         "rustc -O -Ctarget-feature=+crt-static --target=x86_64-unknown-linux-gnu -o {output} {source}",
@@ -175,6 +176,7 @@ def main():
     parser.add_argument("--timeout", type=float, default=300)
     parser.add_argument("--smallest-memory", action="store_true")
     args = parser.parse_args()
+    args.build = os.path.abspath(args.build)
     args.rewrite = os.path.join(args.build, "bin", "osv-rewrite")
     args.run = os.path.join(args.build, "bin", "osv-run")
     args.lief = os.path.join(args.build, "bin", "lief-check")

@@ -33,6 +33,10 @@ func recovered() (what interface{}) {
 }
 
 func main() {
+	rounds := 20
+	if len(os.Args) == 2 && os.Args[1] == "small" { // for a machine whose memory is hardly more than the least heap of Go
+		rounds = 1
+	}
 	fmt.Println("hello from Go", len(os.Args), strings.Join(os.Args[1:], "|"))
 	squares := make(chan int)
 	var group sync.WaitGroup
@@ -41,7 +45,7 @@ func main() {
 		go func(n int) {
 			defer group.Done()
 			time.Sleep(time.Millisecond)
-			allocate(2000)
+			allocate(100 * rounds)
 			squares <- n * n
 		}(i)
 	}
@@ -54,7 +58,7 @@ func main() {
 	fmt.Println(all)
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
-	for i := 0; i < 20; i++ {
+	for i := 0; i < rounds; i++ {
 		allocate(5000)
 	}
 	runtime.GC()
