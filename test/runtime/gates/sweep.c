@@ -4,6 +4,10 @@
 // RUN: %t 0 20 | FileCheck %s
 // RUN: %osv-rewrite --tls=gs %t -o %t-gs.img
 // RUN: %osv-rewrite --tls=fs %t -o %t-fs.img
+// RUN: %osv-rewrite --tls=gs --patch=none %t -o %t-native.img
+// RUN: %osv-run %t-native.img --icount --timeout 300 -- 0 1500 | FileCheck %s
+// RUN: %osv-rewrite --tls=fs --patch=none %t -o %t-native.img
+// RUN: %osv-run %t-native.img --icount --timeout 300 -- 0 1500 | FileCheck %s
 // RUN: %osv-run %t-gs.img --icount --timeout 300 -- 0 2000 | FileCheck %s
 // RUN: %osv-run %t-fs.img --icount --timeout 300 -- 0 2000 | FileCheck %s
 // RUN: %osv-run %t-fs.img --icount --cpu qemu64 --timeout 300 -- 0 700 | FileCheck %s
@@ -62,6 +66,7 @@ __asm__(".text\n"
         "  movq 80(%rcx), %r14; movq 88(%rcx), %r15\n"
         "  movq %rsp, 104(%rcx)\n"
         "  stc; std\n"                        // flags with DF: the kernel must cope, and give it back
+        "  nopl 0x100(%rax,%rax,1)\n"         // room for the jump: the site is rewritten unless --patch=none
         "  syscall\n"
         "  movq %rsp, %r11\n"
         "  leaq -128(%rsp), %rsp\n"           // lea: keeps the flags; the red zone stays as it is above
