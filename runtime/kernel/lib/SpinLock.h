@@ -31,19 +31,20 @@ struct PreemptGuard {
   PreemptGuard(const PreemptGuard &) = delete;
 };
 
-/// A fair (ticket) spin lock without any guard; use the guards below.
+/// A spin lock without any guard; use the guards below. Not fair, on purpose: the processors are virtual, and a queue (ticket) lock stands still
+/// whenever the host has taken the processor away whose turn it is.
 class SpinLock {
 public:
   void lockRaw() {
-    uint16_t mine = next.fetch_add(1, std::memory_order_relaxed);
-    while (serving.load(std::memory_order_acquire) != mine)
-      arch::pause();
+    while (held.exchange(true, std::memory_order_acquire)) [[unlikely]]
+      while (held.load(std::memory_order_relaxed))
+        arch::pause();
   }
-  void unlockRaw() { serving.store(static_cast<uint16_t>(serving.load(std::memory_order_relaxed) + 1), std::memory_order_release); }
-  bool isLocked() const { return next.load(std::memory_order_relaxed) != serving.load(std::memory_order_relaxed); }
+  void unlockRaw() { held.store(false, std::memory_order_release); }
+  bool isLocked() const { return held.load(std::memory_order_relaxed); }
 
 private:
-  std::atomic<uint16_t> next{0}, serving{0};
+  std::atomic<bool> held{false};
 };
 
 class SpinGuard {
