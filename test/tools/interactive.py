@@ -84,30 +84,6 @@ def terminal():
     equal(shown.communicate()[0], b"osv.console=mux osv.tty=1 osv.winsize=33x77 osv.args=cmdline\n")
 
 
-def keyboard():
-    """Ctrl-C is a key for the guest's terminal; when nothing comes back, the second one kills the machine."""
-    master, slave = pty.openpty()
-    guest = start("--", "deaf", stdin=slave, stdout=slave, stderr=PIPE, start_new_session=True,
-                  preexec_fn=lambda: __import__("fcntl").ioctl(0, termios.TIOCSCTTY, 0))
-    text = b""
-    while not text.endswith(b"ready\n"):
-        text += os.read(master, 100)
-    while guest.poll() is None:
-        os.write(master, b"\x03")
-    equal(guest.returncode, 128 + signal.SIGINT)
-    equal(guest.stderr.read(), b"osv-run: killed the machine\n")
-    guest = start(stdin=slave, stdout=slave, stderr=PIPE, start_new_session=True,
-                  preexec_fn=lambda: __import__("fcntl").ioctl(0, termios.TIOCSCTTY, 0))
-    while termios.tcgetattr(slave)[3] & termios.ICANON:
-        pass
-    os.write(master, b"a\x03b")
-    text = b""
-    while b"b" not in text:
-        text += os.read(master, 100)
-    guest.kill()
-    assert b"\x03" in text, f"the guest did not get the key: {text!r}"
-
-
 def closed_descriptors():
     guest = subprocess.run(["sh", "-c", 'exec "$0" "$1" <&- >&- 2>&-', sys.argv[2], sys.argv[3]])
     equal(guest.returncode, 42)

@@ -44,17 +44,22 @@ void appendBounded(std::string &to, StringRef bytes, size_t limit) {
     to.erase(0, to.size() - limit / 2);
 }
 
-bool endsProgram(int number) { return number == SIGINT || number == SIGTERM || number == SIGQUIT || number == SIGHUP; }
-} // namespace
-
-Session::Session(Machine &machine, const SessionOptions &options) : machine(machine), options(options) {
+/// Blocks the signals that we handle; the descriptor to read them from.
+int takeSignals() {
   sigset_t set;
   sigemptyset(&set);
   for (int number : kHandledSignals)
     sigaddset(&set, number);
   sigprocmask(SIG_BLOCK, &set, nullptr);
-  signalFd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
   signal(SIGPIPE, SIG_IGN);
+  return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+}
+
+bool endsProgram(int number) { return number == SIGINT || number == SIGTERM || number == SIGQUIT || number == SIGHUP; }
+} // namespace
+
+Session::Session(Machine &machine, const SessionOptions &options)
+    : machine(machine), options(options), signalFd(takeSignals()) {
   if (options.timeout > 0) {
     timerFd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     double whole;

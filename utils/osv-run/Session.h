@@ -58,6 +58,7 @@ private:
 
   Machine &machine;
   const SessionOptions &options;
+  int signalFd; ///< before the terminal's mode changes: from then on no signal may end us without its restoring
   TerminalMode terminal;
   OutputQueue output;
   FrameParser parser;
@@ -73,7 +74,7 @@ private:
   unsigned endRequests = 0;  ///< signals that ask for the end so far
   bool heardSinceKey = true; ///< the guest has sent something since the last Ctrl-C
   bool stdinOpen = true;
-  int signalFd = -1, timerFd = -1;
+  int timerFd = -1;
 };
 
 } // namespace osv::run
