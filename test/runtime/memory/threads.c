@@ -13,7 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { kRounds = 300, kPages = 4, kPage = 4096 };
+enum { kRounds = 40, kPages = 4, kPage = 4096 };
 static volatile char *shared;
 static pthread_barrier_t barrier;
 static int wrong;
