@@ -21,7 +21,7 @@
 // of the body one.
 //
 // FS base is read and written by the FSGSBASE instructions. Each is recorded in `.fsgsbase_sites` with the routine that
-// arch/x64/Cpu.cpp puts in its place on a CPU without them, as in arch/x64/Macros.h.
+// arch/x64/Cpu.cpp puts in its place on a CPU without them, as in arch/x64/Macros.inc.
 #include "Diag.h"
 #include "Passes.h"
 #include "Reach.h"

@@ -58,20 +58,55 @@ static Op opOf(const ZydisDecodedInstruction &in) {
   switch (in.mnemonic) {
 #define MAP(zydis, ours)                                                                                               \
   case ZYDIS_MNEMONIC_##zydis:                                                                                         \
-    return Op::ours;
-    MAP(ADD, Add)
-    MAP(AND, And)
-    MAP(INT1, ArchInt1)
-    MAP(CALL, Call) MAP(CLI, Cli) MAP(CMP, Cmp) MAP(HLT, Hlt) MAP(IN, In) MAP(INT, Int) MAP(INT3, Int3) MAP(IRET, Iret)
-        MAP(IRETD, Iret) MAP(IRETQ, Iret) MAP(JMP, Jmp) MAP(LEA, Lea) MAP(MOV, Mov) MAP(MOVSXD, Movsxd)
-            MAP(MOVZX, Movzx) MAP(MOVSX, Movsx) MAP(NOP, Nop) MAP(OR, Or) MAP(OUT, Out) MAP(POP, Pop) MAP(POPF, Popf)
-                MAP(POPFQ, Popf) MAP(PUSH, Push) MAP(PUSHF, Pushf) MAP(PUSHFQ, Pushf) MAP(RDFSBASE, Rdfsbase)
-                    MAP(RDGSBASE, Rdgsbase) MAP(RDPKRU, Rdpkru) MAP(RET, Ret) MAP(SHL, Shl) MAP(STI, Sti) MAP(SUB, Sub)
-                        MAP(SWAPGS, Swapgs) MAP(SYSCALL, Syscall) MAP(SYSENTER, Sysenter) MAP(TEST, Test)
-                            MAP(WRFSBASE, Wrfsbase) MAP(WRGSBASE, Wrgsbase) MAP(WRPKRU, Wrpkru) MAP(XCHG, Xchg)
-                                MAP(XOR, Xor) MAP(LEAVE, Leave)
+    return Op::ours
+    MAP(ADD, Add);
+    MAP(AND, And);
+    MAP(INT1, ArchInt1);
+    MAP(CALL, Call);
+    MAP(CLI, Cli);
+    MAP(CMP, Cmp);
+    MAP(HLT, Hlt);
+    MAP(IN, In);
+    MAP(INT, Int);
+    MAP(INT3, Int3);
+    MAP(IRET, Iret);
+    MAP(IRETD, Iret);
+    MAP(IRETQ, Iret);
+    MAP(JMP, Jmp);
+    MAP(LEA, Lea);
+    MAP(MOV, Mov);
+    MAP(MOVSXD, Movsxd);
+    MAP(MOVZX, Movzx);
+    MAP(MOVSX, Movsx);
+    MAP(NOP, Nop);
+    MAP(OR, Or);
+    MAP(OUT, Out);
+    MAP(POP, Pop);
+    MAP(POPF, Popf);
+    MAP(POPFQ, Popf);
+    MAP(PUSH, Push);
+    MAP(PUSHF, Pushf);
+    MAP(PUSHFQ, Pushf);
+    MAP(RDFSBASE, Rdfsbase);
+    MAP(RDGSBASE, Rdgsbase);
+    MAP(RDPKRU, Rdpkru);
+    MAP(RET, Ret);
+    MAP(SHL, Shl);
+    MAP(STI, Sti);
+    MAP(SUB, Sub);
+    MAP(SWAPGS, Swapgs);
+    MAP(SYSCALL, Syscall);
+    MAP(SYSENTER, Sysenter);
+    MAP(TEST, Test);
+    MAP(WRFSBASE, Wrfsbase);
+    MAP(WRGSBASE, Wrgsbase);
+    MAP(WRPKRU, Wrpkru);
+    MAP(XCHG, Xchg);
+    MAP(XOR, Xor);
+    MAP(LEAVE, Leave);
 #undef MAP
-                                    default : return Op::Other;
+  default:
+    return Op::Other;
   }
 }
 

@@ -3,16 +3,17 @@
 // The console protocol between the kernel and `osv-run`, and the kernel's command line.
 //
 // The image talks to the world through one 16550 UART (COM1, 0x3f8, IRQ 4), present on every PC-like machine. Without
-// `osv.console=mux` on the command line the port is a plain terminal: the program's stdout and stderr and the kernel's log all
-// go there with CR LF, and input is a cooked terminal line. With it (what `osv-run` asks for), the port carries frames in both
-// directions, so that stdin, stdout, stderr, the log and the exit status stay apart and are exact byte for byte:
+// `osv.console=mux` on the command line the port is a plain terminal: the program's stdout and stderr and the kernel's
+// log all go there with CR LF, and input is a cooked terminal line. With it (what `osv-run` asks for), the port carries
+// frames in both directions, so that stdin, stdout, stderr, the log and the exit status stay apart and are exact byte
+// for byte:
 //
 //     +------+--------+--------+----------------------+
 //     | type | len lo | len hi | payload, len bytes   |
 //     +------+--------+--------+----------------------+
 //
-// The kernel first sends the 8 bytes of `kMuxMagic`; the host ignores (logs) everything before them (firmware noise) and
-// sends nothing before it has seen them. Flow control is the UART's: neither side may drop a byte.
+// The kernel first sends the 8 bytes of `kMuxMagic`; the host ignores (logs) everything before them (firmware noise)
+// and sends nothing before it has seen them. Flow control is the UART's: neither side may drop a byte.
 #pragma once
 #include <cstdint>
 
@@ -25,8 +26,8 @@ enum class FrameType : uint8_t {
   // guest to host
   Stdout = 1, ///< bytes that the program wrote to its standard output (or the console)
   Stderr = 2,
-  Log = 3,   ///< kernel log text, UTF-8, lines end in \n
-  Exit = 4,  ///< ExitFrame; the last frame. The host may end the machine at once
+  Log = 3,       ///< kernel log text, UTF-8, lines end in \n
+  Exit = 4,      ///< ExitFrame; the last frame. The host may end the machine at once
   Backtrace = 5, ///< after a panic: payload is u64 addresses, innermost first, to be symbolised by the host
   // host to guest
   Stdin = 16,

@@ -5,11 +5,13 @@
 //
 //     GS base = address of this thread's block - address of the template `.ktls`
 //
-// so that `%gs:osv_gate_block+off` (the *link-time* address of the template's symbol) reaches this thread's copy, in both TLS models.
-// In the `gs` model every `thread_local` of the kernel lies in the same block and is reached the same way (passes/KernelTls);
-// in the `fs` model `thread_local`s live at FS, and the gates switch FS between `kernelFs` and `appFs`.
+// so that `%gs:osv_gate_block+off` (the *link-time* address of the template's symbol) reaches this thread's copy, in
+// both TLS models. In the `gs` model every `thread_local` of the kernel lies in the same block and is reached the same
+// way (passes/KernelTls); in the `fs` model `thread_local`s live at FS, and the gates switch FS between `kernelFs` and
+// `appFs`.
 //
-// In C++, `gate()` is a GS-relative lvalue: `gate().work` is one instruction. It cannot be stored in an ordinary pointer.
+// In C++, `gate()` is a GS-relative lvalue: `gate().work` is one instruction. It cannot be stored in an ordinary
+// pointer.
 #pragma once
 #include <cstdint>
 
@@ -24,19 +26,19 @@ enum WorkBits : uint32_t {
 };
 
 struct GateBlock {
-  uint64_t self;        ///< GS base itself
-  uint64_t stackTop;    ///< top of this thread's kernel stack: where a gate from the program starts to push
-  uint64_t stackBottom; ///< lowest usable address of the kernel stack; (stackBottom, stackTop] is "in the kernel"
-  uint64_t userRsp;     ///< the program's stack pointer during a system call
-  uint32_t work;        ///< WorkBits
+  uint64_t self;         ///< GS base itself
+  uint64_t stackTop;     ///< top of this thread's kernel stack: where a gate from the program starts to push
+  uint64_t stackBottom;  ///< lowest usable address of the kernel stack; (stackBottom, stackTop] is "in the kernel"
+  uint64_t userRsp;      ///< the program's stack pointer during a system call
+  uint32_t work;         ///< WorkBits
   uint32_t preemptCount; ///< > 0: no reschedule at interrupt exit (spin locks held, ...)
-  Thread *thread;       ///< the running thread
-  uint64_t kernelFs;    ///< `fs` model: the kernel's FS base for this thread
-  uint64_t appFs;       ///< the program's FS base: kept here while another thread runs, and in the `fs` model inside the kernel
-  uint64_t scratch;     ///< one register's room for the slow exit of the system-call gate
-  uint32_t cpu;         ///< number of the CPU that runs this thread; stable only while preemption is off
+  Thread *thread;        ///< the running thread
+  uint64_t kernelFs;     ///< `fs` model: the kernel's FS base for this thread
+  uint64_t appFs;        ///< the program's FS base while another thread runs; in the `fs` model also inside the kernel
+  uint64_t scratch;      ///< one register's room for the slow exit of the system-call gate
+  uint32_t cpu;          ///< number of the CPU that runs this thread; stable only while preemption is off
   uint32_t reserved;
-  uint64_t stackGuard;  ///< canary for -fstack-protector
+  uint64_t stackGuard; ///< canary for -fstack-protector
 };
 
 } // namespace osv

@@ -43,7 +43,8 @@ uint64_t commandLineNumber(std::string_view key, uint64_t fallback) {
     return fallback;
   uint64_t n = 0;
   for (char c : text) {
-    if (c < '0' || c > '9' || __builtin_mul_overflow(n, uint64_t{10}, &n) || __builtin_add_overflow(n, static_cast<uint64_t>(c - '0'), &n)) {
+    if (c < '0' || c > '9' || __builtin_mul_overflow(n, uint64_t{10}, &n) ||
+        __builtin_add_overflow(n, static_cast<uint64_t>(c - '0'), &n)) {
       log(LogLevel::Warn, "command line: '{}={}' is not a number", key, text);
       return fallback;
     }

@@ -17,7 +17,8 @@ bool commandLineValue(std::string_view key, std::string_view &value);
 /// As a decimal number; `fallback` when absent or malformed (which is logged).
 uint64_t commandLineNumber(std::string_view key, uint64_t fallback);
 
-/// Walks the comma-separated list `encoded`, decoding %XX into `buffer` item by item: returns false at the end. An item that does not fit is E2BIG.
+/// Walks the comma-separated list `encoded`, decoding %XX into `buffer` item by item: returns false at the end. An item
+/// that does not fit is E2BIG.
 class ListReader {
 public:
   explicit ListReader(std::string_view encoded) : rest(encoded), more(!encoded.empty()) {}

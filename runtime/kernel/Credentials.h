@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Who a process says it is. It starts as root and may change its ids as Linux lets it; nothing in this kernel is refused because of them
-// except raising them again.
+// Who a process says it is. It starts as root and may change its ids as Linux lets it; nothing in this kernel is
+// refused because of them except raising them again.
 #pragma once
 #include "kernel/lib/SpinLock.h"
 #include <cstdint>
@@ -18,7 +18,8 @@ struct Credentials {
   uint32_t gid = 0, effectiveGid = 0, savedGid = 0, fsGid = 0;
   uint32_t groupCount = 0;
   uint32_t groups[kMaxGroups] = {};
-  uint64_t permitted = kAllCapabilities, effective = kAllCapabilities, inheritable = 0, bounding = kAllCapabilities, ambient = 0;
+  uint64_t permitted = kAllCapabilities, effective = kAllCapabilities, inheritable = 0, bounding = kAllCapabilities,
+           ambient = 0;
   bool keepCapabilities = false;
   uint32_t secureBits = 0;
 

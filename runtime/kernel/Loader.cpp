@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What execve does on Linux, for the one program of the image: its segments are in memory already and only get mapped; stack and auxiliary vector
-// are built as the x86-64 psABI (3.4.1, "Initial Stack and Register State") and Linux's own vector have them.
+// What execve does on Linux, for the one program of the image: its segments are in memory already and only get mapped;
+// stack and auxiliary vector are built as the x86-64 psABI (3.4.1, "Initial Stack and Register State") and Linux's own
+// vector have them.
 //
-// The stack, upwards from rsp (16-byte aligned): argc, argv[], NULL, envp[], NULL, auxv pairs, AT_NULL, padding; then argument strings,
-// environment strings, the name of the program, "x86_64", 16 random bytes; the top 8 bytes are zero.
+// The stack, upwards from rsp (16-byte aligned): argc, argv[], NULL, envp[], NULL, auxv pairs, AT_NULL, padding; then
+// argument strings, environment strings, the name of the program, "x86_64", 16 random bytes; the top 8 bytes are zero.
 #include "kernel/Loader.h"
 #include "abi/AsmOffsets.h"
 #include "abi/Image.h"
@@ -27,7 +28,8 @@ inline constexpr size_t kMaxStrings = 128 * 1024;            // bytes of argumen
 inline constexpr size_t kMaxWords = 4096;                    // pointers and auxv words
 
 int protOf(uint32_t flags) {
-  return (flags & abi::kRead ? PROT_READ : 0) | (flags & abi::kWrite ? PROT_WRITE : 0) | (flags & abi::kExec ? PROT_EXEC : 0);
+  return (flags & abi::kRead ? PROT_READ : 0) | (flags & abi::kWrite ? PROT_WRITE : 0) |
+         (flags & abi::kExec ? PROT_EXEC : 0);
 }
 
 Result<void> mapSegment(AddressSpace &space, const abi::Segment &s, std::string_view name) {
@@ -46,7 +48,8 @@ std::string_view imageString(uint64_t addr) {
   return {s, __builtin_strlen(s)};
 }
 
-/// Everything that goes on the stack, put together in kernel memory and copied out once. One heap object: it is too large for a kernel stack.
+/// Everything that goes on the stack, put together in kernel memory and copied out once. One heap object: it is too
+/// large for a kernel stack.
 class StackBuilder {
 public:
   // ---- The strings, in ascending order; known by their offset until `placeStrings` decides where the block ends.

@@ -7,8 +7,8 @@
 
 namespace osv {
 
-/// Fills `process.addressSpace` from osv_image and builds the initial stack; `frame` gets the registers the program starts with. Runs on the thread
-/// that will enter the program (its address space must be current()'s). ENOMEM, E2BIG.
+/// Fills `process.addressSpace` from osv_image and builds the initial stack; `frame` gets the registers the program
+/// starts with. Runs on the thread that will enter the program (its address space must be current()'s). ENOMEM, E2BIG.
 Result<void> loadProgram(Process &process, Frame &frame);
 
 } // namespace osv

@@ -8,7 +8,8 @@
 
 namespace osv {
 
-/// Called by the architecture on the boot CPU when memory, clock and interrupt controllers work; interrupts off. Becomes the idle thread.
+/// Called by the architecture on the boot CPU when memory, clock and interrupt controllers work; interrupts off.
+/// Becomes the idle thread.
 [[noreturn]] void kernelMain(std::string_view commandLine);
 
 /// Panics with the registers of `frame` and the backtrace from there.

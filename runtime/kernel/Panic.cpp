@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The end of the machine by a bug of ours: message, registers, backtrace of kernel and program frames (addresses; osv-run symbolises them).
-// Works in any state: polled console, no heap, no lock that could be held, program memory only through fault-proof copies.
+// The end of the machine by a bug of ours: message, registers, backtrace of kernel and program frames (addresses;
+// osv-run symbolises them). Works in any state: polled console, no heap, no lock that could be held, program memory
+// only through fault-proof copies.
 #include "kernel/Main.h"
 #include "kernel/arch/Cpu.h"
 #include "kernel/arch/UserCopy.h"
@@ -21,7 +22,8 @@ unsigned walk(uint64_t rip, uint64_t rbp, std::span<uint64_t> out) {
   unsigned count = 0;
   out[count++] = rip;
   uint64_t pair[2];
-  while (count < out.size() && rbp && rbp % 8 == 0 && arch::osv_user_copy(pair, reinterpret_cast<const void *>(rbp), sizeof pair) == 0) {
+  while (count < out.size() && rbp && rbp % 8 == 0 &&
+         arch::osv_user_copy(pair, reinterpret_cast<const void *>(rbp), sizeof pair) == 0) {
     if (pair[1] == 0)
       break;
     out[count++] = pair[1];
@@ -60,10 +62,13 @@ void panicArgs(std::string_view fmt, std::span<const FormatArg> args) {
   char text[256];
   size_t n = formatArgs(text, fmt, args);
   log(LogLevel::Error, "kernel panic: {}", std::string_view(text, n));
-  finish(reinterpret_cast<uint64_t>(__builtin_return_address(0)), reinterpret_cast<uint64_t>(__builtin_frame_address(0)));
+  finish(reinterpret_cast<uint64_t>(__builtin_return_address(0)),
+         reinterpret_cast<uint64_t>(__builtin_frame_address(0)));
 }
 
-void verifyFailed(const char *expr, const char *file, int line) { panic("VERIFY({}) failed at {}:{}", expr, file, line); }
+void verifyFailed(const char *expr, const char *file, int line) {
+  panic("VERIFY({}) failed at {}:{}", expr, file, line);
+}
 
 void panicAt(const Frame &f, std::string_view what) {
   begin();

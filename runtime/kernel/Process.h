@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A process: address space, files, signal actions, threads, and how it ends. An object, not a set of globals, so that more than one stays possible.
+// A process: address space, files, signal actions, threads, and how it ends. An object, not a set of globals, so that
+// more than one stays possible.
 #pragma once
 #include "kernel/Credentials.h"
 #include "kernel/lib/Ref.h"
@@ -24,7 +25,7 @@ public:
   FsContext *fs = nullptr; ///< root, cwd, umask
   ProcessSignals signals;
   ProcessTimers *timers = nullptr; ///< time/PosixTimer.h; null until one is set; under signals.lock
-  struct rlimit64 limits[16]; ///< by RLIMIT_*; the constructor sets Linux's defaults for a login of root
+  struct rlimit64 limits[16];      ///< by RLIMIT_*; the constructor sets Linux's defaults for a login of root
   Nanos startTime = 0;
 
   // Threads, ordered by tid: under `threadsLock`, taken with interrupts off.
@@ -33,8 +34,9 @@ public:
     int32_t operator()(const Thread &t) const { return t.tid; }
   };
   SpinLock threadsLock;
-  boost::intrusive::set<Thread, boost::intrusive::member_hook<Thread, boost::intrusive::set_member_hook<>, &Thread::processHook>,
-                        boost::intrusive::key_of_value<TidOf>, boost::intrusive::constant_time_size<false>>
+  boost::intrusive::set<
+      Thread, boost::intrusive::member_hook<Thread, boost::intrusive::set_member_hook<>, &Thread::processHook>,
+      boost::intrusive::key_of_value<TidOf>, boost::intrusive::constant_time_size<false>>
       threads;
   uint32_t threadCount = 0;
   std::atomic<int32_t> nextTid{1};
@@ -74,7 +76,8 @@ inline Process &currentProcess() { return *current().process; }
 [[noreturn]] void exitProcess(int status, int signal);
 /// In main.cpp: the process has ended; flushes the console, reports the status and leaves the machine.
 [[noreturn]] void machineExit(int status, int signal);
-/// Ends the running thread of a process (exit): robust futexes, clear_child_tid, then the thread; the last one ends the process.
+/// Ends the running thread of a process (exit): robust futexes, clear_child_tid, then the thread; the last one ends the
+/// process.
 [[noreturn]] void exitCurrentThread(int status);
 /// Must the running thread leave instead of going on in the program? True once its process is ending.
 inline bool mustExit() { return current().exiting.load(std::memory_order_relaxed); }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The generic kernel's beginning and end: which subsystem starts when, the process of the image, and how the machine stops.
+// The generic kernel's beginning and end: which subsystem starts when, the process of the image, and how the machine
+// stops.
 #include "kernel/Main.h"
 #include "abi/Image.h"
 #include "kernel/CommandLine.h"
@@ -72,11 +73,12 @@ void programThread(void *arg) {
 void kernelMain(std::string_view line) {
   setCommandLine(line);
   readOptions();
-  initScheduler();                     // current() works
+  initScheduler(); // current() works
   initTime();
-  seedRandom();                        // reads the clock
-  VERIFY(console::init().ok());        // interrupt-driven from here on
-  log(LogLevel::Info, "osv: {} TLS model, {} KiB of memory", osv_image.tlsModel == abi::kTlsGs ? "gs" : "fs", memoryStats().totalPages * 4);
+  seedRandom();                 // reads the clock
+  VERIFY(console::init().ok()); // interrupt-driven from here on
+  log(LogLevel::Info, "osv: {} TLS model, {} KiB of memory", osv_image.tlsModel == abi::kTlsGs ? "gs" : "fs",
+      memoryStats().totalPages * 4);
   arch::startOtherCpus();
   auto process = make<Process>();
   VERIFY(process.ok());
@@ -86,7 +88,7 @@ void kernelMain(std::string_view line) {
   if (!first.ok())
     panic("no memory for the first thread");
   startThread(**first);
-  runIdle();                           // enables interrupts
+  runIdle(); // enables interrupts
 }
 
 void machineExit(int status, int signal) {

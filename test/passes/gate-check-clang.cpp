@@ -21,9 +21,7 @@ struct Lock {
 #endif
 };
 
-__attribute__((noinline)) static void handle(Lock &lock) {
-  lock.take();
-}
+__attribute__((noinline)) static void handle(Lock &lock) { lock.take(); }
 
 PRE_SWITCH void entry(Lock &lock) {
   handle(lock);

@@ -111,7 +111,7 @@ void arrays(uint64_t seed) {
   for (auto &row : grid)
     for (auto &cell : row)
       cell += seed++ ^ static_cast<uint64_t>(&cell - row);
-  uint64_t (*row)[7] = &grid[seed % 5];
+  uint64_t(*row)[7] = &grid[seed % 5];
   (*row)[seed % 7] = hash;
   for (unsigned i = 0; i < 35; ++i)
     mix(grid[i / 7][i % 7]);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Local APIC (timer, inter-processor interrupts, end of interrupt), I/O APIC (device interrupts), and putting the old PICs to sleep.
-// SDM volume 3, chapter 11 (local APIC); 82093AA data sheet (I/O APIC). xAPIC by memory-mapped registers: every monitor has it.
+// Local APIC (timer, inter-processor interrupts, end of interrupt), I/O APIC (device interrupts), and putting the old
+// PICs to sleep. SDM volume 3, chapter 11 (local APIC); 82093AA data sheet (I/O APIC). xAPIC by memory-mapped
+// registers: every monitor has it.
 #include "arch/x64/Cpu.h"
 #include "arch/x64/Smp.h"
 #include "kernel/arch/Clock.h"
@@ -14,8 +15,19 @@ namespace osv::arch {
 namespace {
 
 enum ApicRegister : uint32_t {
-  kId = 0x20, kTpr = 0x80, kEoi = 0xb0, kSpurious = 0xf0, kIcrLow = 0x300, kIcrHigh = 0x310, kLvtTimer = 0x320, kLvtLint0 = 0x350,
-  kLvtLint1 = 0x360, kLvtError = 0x370, kTimerInitial = 0x380, kTimerCurrent = 0x390, kTimerDivide = 0x3e0,
+  kId = 0x20,
+  kTpr = 0x80,
+  kEoi = 0xb0,
+  kSpurious = 0xf0,
+  kIcrLow = 0x300,
+  kIcrHigh = 0x310,
+  kLvtTimer = 0x320,
+  kLvtLint0 = 0x350,
+  kLvtLint1 = 0x360,
+  kLvtError = 0x370,
+  kTimerInitial = 0x380,
+  kTimerCurrent = 0x390,
+  kTimerDivide = 0x3e0,
 };
 inline constexpr uint32_t kMasked = 1u << 16, kApicEnable = 1u << 8;
 inline constexpr uint64_t kIoApicBase = 0xfec00000; // where PIIX, ICH9 and microvm have the first one
@@ -80,8 +92,9 @@ TimerSample sampleTimer() {
   return best;
 }
 
-/// The timer's rate against the clock: 100 us give 1 % even when a read costs a microsecond under emulation; a timer that fires early is only
-/// armed again. A host that takes the processor away during a read spoils the try, and it is made again.
+/// The timer's rate against the clock: 100 us give 1 % even when a read costs a microsecond under emulation; a timer
+/// that fires early is only armed again. A host that takes the processor away during a read spoils the try, and it is
+/// made again.
 uint64_t measureTimer() {
   for (unsigned tries = 0; tries < 500; tries++) {
     write(kTimerInitial, ~0u);
@@ -99,7 +112,7 @@ uint64_t measureTimer() {
 
 void initApicTimer() {
   if (!ticksPerNano) {
-    write(kTimerDivide, 0xb); // by 1
+    write(kTimerDivide, 0xb);                 // by 1
     write(kLvtTimer, kMasked | kVectorTimer); // one-shot
     ticksPerNano = measureTimer();
     write(kTimerInitial, 0);
@@ -116,7 +129,8 @@ void setTimer(Nanos deadline) {
   uint64_t ticks = 1;
   if (delta > 0) {
     auto wide = static_cast<unsigned __int128>(static_cast<uint64_t>(delta)) * ticksPerNano >> 32;
-    ticks = wide > 0xffff'fff0 ? 0xffff'fff0 : static_cast<uint64_t>(wide) + 1; // a far deadline is armed again when it fires
+    ticks = wide > 0xffff'fff0 ? 0xffff'fff0
+                               : static_cast<uint64_t>(wide) + 1; // a far deadline is armed again when it fires
   }
   write(kTimerInitial, static_cast<uint32_t>(ticks));
 }
@@ -146,7 +160,8 @@ Result<void> requestIrq(unsigned line, void (*fn)(void *), void *arg) {
   if (handlers[line].fn)
     return Errno::Busy;
   handlers[line] = {fn, arg};
-  // Edge, active high, fixed delivery to the boot CPU. ISA interrupts but IRQ 0 keep their number on every machine we know.
+  // Edge, active high, fixed delivery to the boot CPU. ISA interrupts but IRQ 0 keep their number on every machine we
+  // know.
   ioApicWrite(0x10 + 2 * line + 1, read(kId) & 0xff000000);
   ioApicWrite(0x10 + 2 * line, kVectorIrqBase + line);
   return {};

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// From boot.S to the generic kernel: reads what the monitor says (PVH's hvm_start_info), gives the memory to the allocator, builds the final translation
-// tables. One call a line; the order is the point.
+// From boot.S to the generic kernel: reads what the monitor says (PVH's hvm_start_info), gives the memory to the
+// allocator, builds the final translation tables. One call a line; the order is the point.
 #include "abi/Image.h"
 #include "arch/x64/Clock.h"
 #include "arch/x64/Cpu.h"
@@ -66,9 +66,12 @@ void initMemory(const StartInfo &info, std::string_view commandLine) {
     if (e.type == kTypeRam && start < end && count < kMaxRanges)
       ram[count++] = {start, end};
   }
-  // The command line stays where the monitor put it (the process's arguments point into it); the memory map is not needed again.
+  // The command line stays where the monitor put it (the process's arguments point into it); the memory map is not
+  // needed again.
   uint64_t line = directMapPhys(commandLine.data()).value;
-  Range holes[] = {{0, kLowMemory}, {roundDown(line, kPageSize), roundUp(line + commandLine.size() + 1, kPageSize)}, {osv_image.imageStart, osv_image.imageEnd}};
+  Range holes[] = {{0, kLowMemory},
+                   {roundDown(line, kPageSize), roundUp(line + commandLine.size() + 1, kPageSize)},
+                   {osv_image.imageStart, osv_image.imageEnd}};
   if (holes[1].start > holes[2].start)
     std::swap(holes[1], holes[2]);
   PhysRange ranges[kMaxRanges + 1];
@@ -79,7 +82,8 @@ void initMemory(const StartInfo &info, std::string_view commandLine) {
   }
   // Some monitors put it outside of what they call RAM (qboot: below 1 MiB, reserved).
   Range where{roundDown(line, kPageSize), roundUp(line + commandLine.size() + 1, kPageSize)};
-  bool inRam = std::any_of(ram, ram + count, [&](const Range &r) { return where.start >= r.start && where.end <= r.end; });
+  bool inRam =
+      std::any_of(ram, ram + count, [&](const Range &r) { return where.start >= r.start && where.end <= r.end; });
   if (!inRam)
     ranges[count] = {PAddr(where.start), PAddr(where.end)};
   initMmu({ranges, count + !inRam}); // the whole RAM is reachable from here on, kernel text is read-only
@@ -92,20 +96,20 @@ void initMemory(const StartInfo &info, std::string_view commandLine) {
 
 /// Boot CPU, its boot stack and block, interrupts off.
 extern "C" [[noreturn]] void osv_boot(uint64_t startInfo) {
-  initBootTls();                       // thread_local works
+  initBootTls(); // thread_local works
   const auto &info = *physical<StartInfo>(startInfo);
   const char *line = physical<char>(info.commandLine);
   std::string_view commandLine(info.commandLine ? line : "", info.commandLine ? __builtin_strlen(line) : 0);
-  console::initEarly(commandLine);     // log and panic work, polled
+  console::initEarly(commandLine); // log and panic work, polled
   VERIFY(info.magic == kStartInfoMagic);
   VERIFY(osv_image.magic == abi::kImageMagic && osv_image.version == abi::kImageVersion);
-  detectFeatures();                    // patches the gates: kernel text is still writable
-  initCpu(0);                          // faults are reported from here on
+  detectFeatures(); // patches the gates: kernel text is still writable
+  initCpu(0);       // faults are reported from here on
   setAcpiRoot(PAddr(info.rsdp));
-  initMemory(info, commandLine);       // what the monitor left in low memory may be gone afterwards
+  initMemory(info, commandLine); // what the monitor left in low memory may be gone afterwards
   initApic();
   initClock();
-  initApicTimer();                     // needs the clock
+  initApicTimer(); // needs the clock
   kernelMain(commandLine);
 }
 

@@ -90,12 +90,13 @@ PitSample bestPitSample() {
   return best;
 }
 
-/// One try over about a millisecond. 0 when the counter does not count, or when the processor was taken away for so long (a busy host) that the
-/// counter may have come round, or for so often that too few reads are good.
+/// One try over about a millisecond. 0 when the counter does not count, or when the processor was taken away for so
+/// long (a busy host) that the counter may have come round, or for so often that too few reads are good.
 uint64_t tryMeasureFrequency() {
   constexpr unsigned kMaxSamples = 512, kFewSamples = 16;
   constexpr uint64_t kWindow = kPitHz / 1000;
-  constexpr uint64_t kTooLong = 1 << 26; // LineFit's limit; 55 ms, when the counter comes round, are more at 1.2 GHz and above
+  constexpr uint64_t kTooLong =
+      1 << 26; // LineFit's limit; 55 ms, when the counter comes round, are more at 1.2 GHz and above
   firstSample = bestPitSample();
   LineFit fit;
   uint64_t best = firstSample.cost;

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// A thread's machine context: its kernel stack, its GS block (and, in the `fs` model, its TLS block), its FP area, and the switch between two of them.
+// A thread's machine context: its kernel stack, its GS block (and, in the `fs` model, its TLS block), its FP area, and
+// the switch between two of them.
 //
-// Who restores what: osv_switch (switch.S) changes stack and GS base; this file does FS and FP before that. In the `gs` model FS holds the program's base as
-// long as any thread of the program ran last; it is read back at the switch (a program may have used wrfsbase itself) and written only when the next
-// thread's differs. In the `fs` model FS holds the kernel's base here, and the program's waits in the gate block.
+// Who restores what: osv_switch (switch.S) changes stack and GS base; this file does FS and FP before that. In the `gs`
+// model FS holds the program's base as long as any thread of the program ran last; it is read back at the switch (a
+// program may have used wrfsbase itself) and written only when the next thread's differs. In the `fs` model FS holds
+// the kernel's base here, and the program's waits in the gate block.
 //
-// FP state is saved when a thread that runs the program leaves the CPU, and loaded when one comes whose state is not already there. Kernel threads have none.
+// FP state is saved when a thread that runs the program leaves the CPU, and loaded when one comes whose state is not
+// already there. Kernel threads have none.
 #include "kernel/arch/Context.h"
 #include "arch/x64/Cpu.h"
 #include "arch/x64/Smp.h"
@@ -53,7 +56,8 @@ struct PerCpu {
 PerCpu perCpu[kMaxCpus];
 
 GateBlock *gateInBlock(void *block) {
-  return reinterpret_cast<GateBlock *>(static_cast<char *>(block) + (reinterpret_cast<char *>(&osv_gate_block) - osv_ktls_start));
+  return reinterpret_cast<GateBlock *>(static_cast<char *>(block) +
+                                       (reinterpret_cast<char *>(&osv_gate_block) - osv_ktls_start));
 }
 
 /// Fills the words of a fresh copy of the template at `block` (see Gate.h for GS base).
@@ -156,7 +160,8 @@ void initBootTls() {
 }
 
 ThreadContext *createBootContext(unsigned cpu) {
-  // A Thread only to allocate with: adoptBootContext moves everything to the idle thread. It stays, as `gate().thread` until then.
+  // A Thread only to allocate with: adoptBootContext moves everything to the idle thread. It stays, as `gate().thread`
+  // until then.
   auto *t = new (std::nothrow) Thread;
   if (!t || !allocate(*t, false).ok())
     return nullptr;
@@ -180,7 +185,8 @@ void adoptBootContext(Thread &t) {
 Result<void> createContext(Thread &t, void (*entry)(void *), void *arg, bool usesFpu) {
   TRY(allocate(t, usesFpu));
   // rsp is 16-byte aligned in osv_thread_start, before its calls.
-  prepareSwitch(t.arch, t.arch.stackTop, osv_thread_start, reinterpret_cast<uint64_t>(entry), reinterpret_cast<uint64_t>(arg));
+  prepareSwitch(t.arch, t.arch.stackTop, osv_thread_start, reinterpret_cast<uint64_t>(entry),
+                reinterpret_cast<uint64_t>(arg));
   return {};
 }
 

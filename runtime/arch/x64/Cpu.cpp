@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Brings one processor into the state that the gates rely on: descriptor tables with an IST stack for every vector, control registers, SYSCALL, the
-// enabled FP state components; and finds out what the processor can do. FSGSBASE is used by the kernel where it exists and told to nobody.
+// Brings one processor into the state that the gates rely on: descriptor tables with an IST stack for every vector,
+// control registers, SYSCALL, the enabled FP state components; and finds out what the processor can do. FSGSBASE is
+// used by the kernel where it exists and told to nobody.
 #include "arch/x64/Cpu.h"
 #include "kernel/arch/Context.h"
 #include "kernel/arch/Mmu.h"
@@ -52,16 +53,30 @@ struct FsgsbaseSite {
 extern "C" const FsgsbaseSite osv_fsgsbase_start[], osv_fsgsbase_end[];
 extern "C" void osv_gate_syscall();
 
-uint64_t readCr0() { uint64_t v; asm volatile("movq %%cr0, %0" : "=r"(v)); return v; }
+uint64_t readCr0() {
+  uint64_t v;
+  asm volatile("movq %%cr0, %0" : "=r"(v));
+  return v;
+}
 void writeCr0(uint64_t v) { asm volatile("movq %0, %%cr0" ::"r"(v)); }
-uint64_t readCr4() { uint64_t v; asm volatile("movq %%cr4, %0" : "=r"(v)); return v; }
+uint64_t readCr4() {
+  uint64_t v;
+  asm volatile("movq %%cr4, %0" : "=r"(v));
+  return v;
+}
 void writeCr4(uint64_t v) { asm volatile("movq %0, %%cr4" ::"r"(v)); }
 
 void fillIdt() {
   for (unsigned v = 0; v < 256; v++) {
     uint64_t entry = reinterpret_cast<uint64_t>(osv_vectors) + 16 * v;
     uint8_t ist = v == 2 ? 2 : v == 8 ? 3 : v == 18 ? 4 : 1;
-    idt[v] = {static_cast<uint16_t>(entry), SELECTOR_CODE, ist, 0x8e, static_cast<uint16_t>(entry >> 16), static_cast<uint32_t>(entry >> 32), 0};
+    idt[v] = {static_cast<uint16_t>(entry),
+              SELECTOR_CODE,
+              ist,
+              0x8e,
+              static_cast<uint16_t>(entry >> 16),
+              static_cast<uint32_t>(entry >> 32),
+              0};
   }
 }
 
@@ -95,7 +110,7 @@ void detectFeatures() {
   }
   if (features.fsgsbase)
     return;
-  // e8 rel32 in the place of the five-byte instruction; see Macros.h.
+  // e8 rel32 in the place of the five-byte instruction; see Macros.inc.
   for (const FsgsbaseSite *s = osv_fsgsbase_start; s != osv_fsgsbase_end; s++) {
     auto *code = reinterpret_cast<uint8_t *>(s->address);
     VERIFY(code[0] == 0xf3 && code[2] == 0x0f && code[3] == 0xae);
@@ -121,7 +136,8 @@ void initCpu(unsigned cpu) {
   uint64_t base = reinterpret_cast<uint64_t>(&tables->tss);
   tables->gdt[1] = 0x00af9b000000ffff;
   tables->gdt[2] = 0x00cf93000000ffff;
-  tables->gdt[3] = (sizeof(Tss) - 1) | ((base & 0xffffff) << 16) | (uint64_t{0x89} << 40) | (((base >> 24) & 0xff) << 56);
+  tables->gdt[3] =
+      (sizeof(Tss) - 1) | ((base & 0xffffff) << 16) | (uint64_t{0x89} << 40) | (((base >> 24) & 0xff) << 56);
   tables->gdt[4] = base >> 32;
   TablePointer gdtr{sizeof tables->gdt - 1, reinterpret_cast<uint64_t>(tables->gdt)};
   TablePointer idtr{sizeof idt - 1, reinterpret_cast<uint64_t>(idt)};
@@ -138,7 +154,8 @@ void initCpu(unsigned cpu) {
     cr4 |= 1u << 18;
   writeCr4(cr4);
   if (features.xsave) {
-    asm volatile("xsetbv" ::"c"(0), "a"(static_cast<uint32_t>(features.xcr0)), "d"(static_cast<uint32_t>(features.xcr0 >> 32)));
+    asm volatile("xsetbv" ::"c"(0), "a"(static_cast<uint32_t>(features.xcr0)),
+                 "d"(static_cast<uint32_t>(features.xcr0 >> 32)));
     features.fpuSize = cpuid(0xd, 0).ebx; // for the XCR0 just set
   }
   asm volatile("fninit");
@@ -155,8 +172,6 @@ void initCpu(unsigned cpu) {
   if (features.rdtscp)
     writeMsr(kMsrTscAux, cpu);
 }
-
-
 
 void waitForInterrupt() { asm volatile("sti; hlt; cli" ::: "memory"); }
 
@@ -184,10 +199,10 @@ uint32_t fpuMxcsrMask() { return features.mxcsrMask; }
 void powerOff() {
   disableInterrupts();
   console::drain();
-  out8(0xcf9, 0x0e);                   // PCI reset control
+  out8(0xcf9, 0x0e); // PCI reset control
   for (unsigned i = 0; i < 1000 && (in8(0x64) & 2); i++)
     pause();
-  out8(0x64, 0xfe);                    // keyboard controller
+  out8(0x64, 0xfe); // keyboard controller
   TablePointer none{0, 0};
   asm volatile("lidt %0; int3" ::"m"(none)); // triple fault
   for (;;)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What the x86-64 files share among themselves: per-CPU tables, detected features, linker-script symbols, MSR numbers. Generic code
-// includes kernel/arch/*.h instead.
+// What the x86-64 files share among themselves: per-CPU tables, detected features, linker-script symbols, MSR numbers.
+// Generic code includes kernel/arch/*.h instead.
 #pragma once
 #include "abi/AsmOffsets.h"
 #include "abi/Gate.h"
@@ -18,8 +18,8 @@ inline constexpr unsigned kMaxCpus = 64;
 /// Decided once, on the boot CPU, before other CPUs start.
 struct Features {
   bool fsgsbase, xsave, xsaveopt, avx, avx512, rdrand, rdseed, tscDeadline, pages1G, x2apic, rdtscp, invariantTsc;
-  uint64_t xcr0;     ///< state components enabled; 3 without XSAVE
-  uint32_t fpuSize;  ///< bytes of a thread's FP area
+  uint64_t xcr0;    ///< state components enabled; 3 without XSAVE
+  uint32_t fpuSize; ///< bytes of a thread's FP area
   uint32_t mxcsrMask;
 };
 extern Features features;
@@ -35,8 +35,8 @@ enum Vector : uint8_t {
 };
 
 inline constexpr uint32_t kMsrEfer = 0xc0000080, kMsrStar = 0xc0000081, kMsrLstar = 0xc0000082, kMsrSfmask = 0xc0000084,
-                          kMsrFsBase = 0xc0000100, kMsrGsBase = 0xc0000101, kMsrTscAux = 0xc0000103, kMsrApicBase = 0x1b,
-                          kMsrTscDeadline = 0x6e0;
+                          kMsrFsBase = 0xc0000100, kMsrGsBase = 0xc0000101, kMsrTscAux = 0xc0000103,
+                          kMsrApicBase = 0x1b, kMsrTscDeadline = 0x6e0;
 
 /// GDT, TSS and IST stacks, IDT, control registers, SYSCALL MSRs of the running CPU. Interrupts off.
 void initCpu(unsigned cpu);
@@ -44,18 +44,19 @@ void initCpu(unsigned cpu);
 void detectFeatures();
 /// Makes thread_local and gate() usable on the boot CPU: the first thing that C++ does.
 void initBootTls();
-void initApic();        ///< masks the PICs, enables this CPU's local APIC
-void initApicTimer();   ///< needs now()
+void initApic();      ///< masks the PICs, enables this CPU's local APIC
+void initApicTimer(); ///< needs now()
 void endOfInterrupt();
-void callInterrupt();   ///< the receiving end of callOnOtherCpus
+void callInterrupt(); ///< the receiving end of callOnOtherCpus
 void dispatchIrq(unsigned gsi);
 uint64_t readFsBase();
 void writeFsBase(uint64_t base);
 
 extern "C" {
-extern char osv_kernel_start[], osv_kernel_end[], osv_text_start[], osv_text_end[], osv_rodata_start[], osv_rodata_end[],
-    osv_data_start[], osv_data_end[], osv_phys_delta[], osv_ktls_start[], osv_ktls_end[];
-extern char osv_gates_start[], osv_gates_end[], osv_gate_tail[], osv_gate_tail_popped[], osv_gate_tail_end[], osv_vectors[];
+extern char osv_kernel_start[], osv_kernel_end[], osv_text_start[], osv_text_end[], osv_rodata_start[],
+    osv_rodata_end[], osv_data_start[], osv_data_end[], osv_phys_delta[], osv_ktls_start[], osv_ktls_end[];
+extern char osv_gates_start[], osv_gates_end[], osv_gate_tail[], osv_gate_tail_popped[], osv_gate_tail_end[],
+    osv_vectors[];
 extern char osv_boot_stack[];
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The inline half of kernel/arch/Mmu.h for x86-64: what a page fault does with the tables. Included by it; the entries' format is
-// explained in arch/x64/Mmu.h.
+// The inline half of kernel/arch/Mmu.h for x86-64: what a page fault does with the tables. Included by it; the entries'
+// format is explained in arch/x64/Mmu.h.
 #pragma once
 
 namespace osv::arch {
@@ -29,7 +29,8 @@ constexpr unsigned levelIndex(uint64_t v, unsigned level) { return (v >> levelSh
 inline uint64_t rightsOf(Prot prot, bool writeFaults) {
   if (prot == Prot::None)
     return kEntryNoExec;
-  return kEntryPresent | (has(prot, Prot::Exec) ? 0 : kEntryNoExec) | (has(prot, Prot::Write) && !writeFaults ? kEntryWritable : 0);
+  return kEntryPresent | (has(prot, Prot::Exec) ? 0 : kEntryNoExec) |
+         (has(prot, Prot::Write) && !writeFaults ? kEntryWritable : 0);
 }
 
 /// The leaf for a page, of any level.
@@ -57,8 +58,8 @@ inline Result<PageTable::Slot> PageTable::slot(VAddr v) {
 
 inline bool PageTable::fill(const Slot &s, PAddr p, Prot prot, OnWrite onWrite) {
   uint64_t seen = s.seen;
-  return __atomic_compare_exchange_n(s.entry, &seen, makeLeaf(p, prot, Cache::WriteBack, onWrite, s.large), false, __ATOMIC_ACQ_REL,
-                                     __ATOMIC_ACQUIRE);
+  return __atomic_compare_exchange_n(s.entry, &seen, makeLeaf(p, prot, Cache::WriteBack, onWrite, s.large), false,
+                                     __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
 }
 
 } // namespace osv::arch

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// More than one processor: finding them (ACPI's MADT, else QEMU's fw_cfg), starting them one by one (INIT, SIPI, SIPI; SDM 3, 9.4.4), and
-// inter-processor interrupts. A processor counts as up when it is about to enter the scheduler.
+// More than one processor: finding them (ACPI's MADT, else QEMU's fw_cfg), starting them one by one (INIT, SIPI, SIPI;
+// SDM 3, 9.4.4), and inter-processor interrupts. A processor counts as up when it is about to enter the scheduler.
+#include "arch/x64/Smp.h"
 #include "arch/x64/Clock.h"
 #include "arch/x64/Cpu.h"
 #include "arch/x64/Mmu.h"
-#include "arch/x64/Smp.h"
 #include "kernel/arch/Clock.h"
 #include "kernel/arch/Context.h"
 #include "kernel/arch/Mmu.h"
@@ -21,7 +21,8 @@ inline constexpr PAddr kTrampoline{0x8000};
 inline constexpr Nanos kStartTimeout = 1'000'000'000;
 
 extern "C" {
-extern char osv_trampoline[], osv_trampoline_end[], osv_trampoline_cr3[], osv_trampoline_context[], osv_trampoline_cpu[];
+extern char osv_trampoline[], osv_trampoline_end[], osv_trampoline_cr3[], osv_trampoline_context[],
+    osv_trampoline_cpu[];
 }
 
 std::atomic<unsigned> up{1};
@@ -71,7 +72,8 @@ unsigned findByAcpi(PAddr rsdpAddr, uint8_t bootId) {
     apicIds[count++] = bootId;
     auto *bytes = reinterpret_cast<const uint8_t *>(madt);
     for (uint32_t at = sizeof(AcpiHeader) + 8; at + 8 <= madt->length && bytes[at + 1] >= 2; at += bytes[at + 1])
-      if (bytes[at] == 0 && (bytes[at + 4] & 1) && bytes[at + 3] != bootId && count < kMaxCpus) // processor local APIC, enabled
+      if (bytes[at] == 0 && (bytes[at + 4] & 1) && bytes[at + 3] != bootId &&
+          count < kMaxCpus) // processor local APIC, enabled
         apicIds[count++] = bytes[at + 3];
     return count;
   }
@@ -158,7 +160,8 @@ void startOtherCpus() {
     count = findByFwCfg(bootId);
   if (count < 2)
     return;
-  VERIFY(osv_trampoline_end - osv_trampoline <= static_cast<long>(kPageSize) && PageTable::boot().root().value < (1ull << 32));
+  VERIFY(osv_trampoline_end - osv_trampoline <= static_cast<long>(kPageSize) &&
+         PageTable::boot().root().value < (1ull << 32));
   __builtin_memcpy(directMap(kTrampoline), osv_trampoline, static_cast<size_t>(osv_trampoline_end - osv_trampoline));
   PageTable table = PageTable::boot();
   VERIFY(table.map(VAddr(kTrampoline.value), kTrampoline, Prot::ReadExec).ok());

@@ -11,13 +11,14 @@ namespace osv::arch {
 void setAcpiRoot(PAddr rsdp);
 
 // ---- Apic.cpp
-uint8_t apicId();                                ///< of the running CPU
-void sendIpi(uint8_t id, uint8_t vector);        ///< any context
+uint8_t apicId();                         ///< of the running CPU
+void sendIpi(uint8_t id, uint8_t vector); ///< any context
 void sendInit(uint8_t id);
 void sendStartup(uint8_t id, uint8_t page);
 
 // ---- Context.cpp
-/// Stack and block for a processor to come up on; its rsp is the stack's top. null: no memory. adoptBootContext later gives them to its idle thread.
+/// Stack and block for a processor to come up on; its rsp is the stack's top. null: no memory. adoptBootContext later
+/// gives them to its idle thread.
 ThreadContext *createBootContext(unsigned cpu);
 /// `fs` model: loads the running block's kernel FS. Nothing in the `gs` model.
 void loadKernelTls();

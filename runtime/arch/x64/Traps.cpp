@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What happens inside the interrupt gate: which exception becomes which signal, user-copy fix-ups, device interrupts, and on which
-// side of the gate the interrupted code was. The gate's registers and stacks are gates.S's business.
+// What happens inside the interrupt gate: which exception becomes which signal, user-copy fix-ups, device interrupts,
+// and on which side of the gate the interrupted code was. The gate's registers and stacks are gates.S's business.
 //
-// A frame is the *program's* when its rip is outside the kernel's text (the program's stack may be anywhere, so rsp does not tell). Kernel text
-// with the program's rsp happens in a few instructions of the system-call gate; settleGateTail makes those on the way out
-// disappear, those on the way in count as kernel and look for work when they leave.
+// A frame is the *program's* when its rip is outside the kernel's text (the program's stack may be anywhere, so rsp
+// does not tell). Kernel text with the program's rsp happens in a few instructions of the system-call gate;
+// settleGateTail makes those on the way out disappear, those on the way in count as kernel and look for work when they
+// leave.
 #include "abi/Image.h"
 #include "arch/x64/Cpu.h"
-#include "kernel/arch/Trap.h"
 #include "kernel/arch/Mmu.h"
+#include "kernel/arch/Trap.h"
 #include "kernel/lib/Log.h"
 #include "kernel/sched/Scheduler.h"
 #include "kernel/sched/Thread.h"
@@ -25,8 +26,23 @@ namespace arch {
 namespace {
 
 enum Exception : uint8_t {
-  kDivide = 0, kDebug = 1, kNmi = 2, kBreakpoint = 3, kOverflow = 4, kBound = 5, kInvalidOpcode = 6, kDoubleFault = 8, kInvalidTss = 10,
-  kSegmentNotPresent = 11, kStackSegment = 12, kProtection = 13, kPageFault = 14, kX87 = 16, kAlignment = 17, kMachineCheck = 18, kSimd = 19,
+  kDivide = 0,
+  kDebug = 1,
+  kNmi = 2,
+  kBreakpoint = 3,
+  kOverflow = 4,
+  kBound = 5,
+  kInvalidOpcode = 6,
+  kDoubleFault = 8,
+  kInvalidTss = 10,
+  kSegmentNotPresent = 11,
+  kStackSegment = 12,
+  kProtection = 13,
+  kPageFault = 14,
+  kX87 = 16,
+  kAlignment = 17,
+  kMachineCheck = 18,
+  kSimd = 19,
 };
 
 // Page-fault error code (SDM 3, 4.7).
@@ -51,12 +67,10 @@ extern "C" const char osv_stubs_start[];
 bool inKernelText(uint64_t rip) {
   return rip - reinterpret_cast<uint64_t>(osv_text_start) < static_cast<uint64_t>(osv_stubs_start - osv_text_start);
 }
-bool onKernelStack(uint64_t rsp) {
-  return rsp <= gate().stackTop && rsp > gate().stackBottom;
-}
+bool onKernelStack(uint64_t rsp) { return rsp <= gate().stackTop && rsp > gate().stackBottom; }
 
-/// The system-call gate's way out is restartable (gates.S). Before the flags are popped: test for work again. After: the rest only moves rcx, rsp
-/// and rip, so do it here; true then, and the frame is the program's.
+/// The system-call gate's way out is restartable (gates.S). Before the flags are popped: test for work again. After:
+/// the rest only moves rcx, rsp and rip, so do it here; true then, and the frame is the program's.
 bool settleGateTail(Frame &f) {
   auto tail = reinterpret_cast<uint64_t>(osv_gate_tail);
   if (f.rip - tail >= static_cast<uint64_t>(osv_gate_tail_end - osv_gate_tail)) [[likely]]
@@ -79,16 +93,27 @@ int x87Code() {
   asm volatile("fnstsw %0" : "=a"(status));
   asm volatile("fnstcw %0" : "=m"(control));
   uint16_t err = status & ~control;
-  return err & 1 ? FPE_FLTINV : err & 4 ? FPE_FLTDIV : err & 8 ? FPE_FLTOVF : err & 0x12 ? FPE_FLTUND : err & 0x20 ? FPE_FLTRES : 0;
+  return err & 1      ? FPE_FLTINV
+         : err & 4    ? FPE_FLTDIV
+         : err & 8    ? FPE_FLTOVF
+         : err & 0x12 ? FPE_FLTUND
+         : err & 0x20 ? FPE_FLTRES
+                      : 0;
 }
 int simdCode() {
   uint32_t mxcsr;
   asm volatile("stmxcsr %0" : "=m"(mxcsr));
   uint32_t err = ~(mxcsr >> 7) & mxcsr;
-  return err & 1 ? FPE_FLTINV : err & 4 ? FPE_FLTDIV : err & 8 ? FPE_FLTOVF : err & 0x12 ? FPE_FLTUND : err & 0x20 ? FPE_FLTRES : 0;
+  return err & 1      ? FPE_FLTINV
+         : err & 4    ? FPE_FLTDIV
+         : err & 8    ? FPE_FLTOVF
+         : err & 0x12 ? FPE_FLTUND
+         : err & 0x20 ? FPE_FLTRES
+                      : 0;
 }
 
-/// Linux's signal for an exception in the program (arch/x86/kernel/traps.c in Linux decides the same; signal(7), sigaction(2)).
+/// Linux's signal for an exception in the program (arch/x86/kernel/traps.c in Linux decides the same; signal(7),
+/// sigaction(2)).
 void raiseException(Frame &f) {
   const VAddr rip(originalAddress(f.rip));
   switch (f.vector) {
@@ -144,11 +169,15 @@ void handlePageFaultException(Frame &f, bool program) {
     return;
   }
   disableInterrupts();
-  log(LogLevel::Error, "page fault at {} ({} {})", VAddr(addr), f.error & kPfPresent ? "protection" : "not present", write ? "write" : fetch ? "fetch" : "read");
+  log(LogLevel::Error, "page fault at {} ({} {})", VAddr(addr), f.error & kPfPresent ? "protection" : "not present",
+      write   ? "write"
+      : fetch ? "fetch"
+              : "read");
   panicAt(f, "page fault in the kernel");
 }
 
-/// #DB with the program's TF inside the gate: step over it. Linux's SYSCALL masks TF and the trap comes after the first instruction back in the program.
+/// #DB with the program's TF inside the gate: step over it. Linux's SYSCALL masks TF and the trap comes after the first
+/// instruction back in the program.
 void handleDebug(Frame &f, bool settled) {
   if (settled)
     return;

@@ -21,7 +21,7 @@
 // to return and finds work, restarts it before the flags were popped, or completes it after that (settleGateTail in Traps.cpp). So a
 // signal or reschedule that arrives after the test is never lost, and `cli` is not needed.
 #include "abi/AsmOffsets.h"
-#include "arch/x64/Macros.h"
+#include "arch/x64/Macros.inc"
 
 #ifdef OSV_TLS_FS
 #define ENTER_KERNEL_TLS movq GATE(GATE_KERNEL_FS), %r11; WRITE_FS_BASE_R11
@@ -308,7 +308,7 @@ osv_vectors:
         .set vector, vector + 1
         .endr
 
-// CPUs without FSGSBASE: what Cpu.cpp puts in the place of the instruction (Macros.h). They preserve all but the register they deliver to.
+// CPUs without FSGSBASE: what Cpu.cpp puts in the place of the instruction (Macros.inc). They preserve all but the register they deliver to.
         .globl osv_write_gs_base_rax, osv_write_fs_base_r11, osv_read_fs_base_r11
 osv_write_gs_base_rax:
         pushq %rcx

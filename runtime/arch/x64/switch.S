@@ -2,7 +2,7 @@
 //
 // The context switch's last step: callee-saved registers, stack and GS base. FS and FP state are Context.cpp's business, done before.
 #include "abi/AsmOffsets.h"
-#include "arch/x64/Macros.h"
+#include "arch/x64/Macros.inc"
 
         .text
 // extern "C" void osv_switch(ThreadContext *prev /*rdi*/, const ThreadContext *next /*rsi*/);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Contract: a thread's machine context. The scheduler owns *when* to switch; this owns *what* is switched: callee-saved registers and
-// stack, GS base (the thread's block), FS base (the program's, only when it differs), FP state.
+// Contract: a thread's machine context. The scheduler owns *when* to switch; this owns *what* is switched: callee-saved
+// registers and stack, GS base (the thread's block), FS base (the program's, only when it differs), FP state.
 #pragma once
 #include "kernel/arch/Trap.h"
 #include "kernel/lib/Result.h"
@@ -9,7 +9,7 @@
 namespace osv {
 struct Thread;
 struct GateBlock;
-}
+} // namespace osv
 namespace osv::arch {
 
 struct ThreadContext {
@@ -18,29 +18,33 @@ struct ThreadContext {
   uint64_t appFs = 0;       ///< the program's FS base while not running
   uint64_t stackBottom = 0; ///< kernel stack [bottom, top)
   uint64_t stackTop = 0;
-  void *block = nullptr;    ///< the per-thread block (copy of .ktls; in the fs model the TLS block too)
-  void *fpu = nullptr;      ///< XSAVE area, 64-byte aligned
-  uint32_t fpuCpu = ~0u;    ///< the CPU whose registers may still hold this thread's FP state
-  bool usesFpu = false;     ///< runs the program (kernel threads have no FP state)
+  void *block = nullptr; ///< the per-thread block (copy of .ktls; in the fs model the TLS block too)
+  void *fpu = nullptr;   ///< XSAVE area, 64-byte aligned
+  uint32_t fpuCpu = ~0u; ///< the CPU whose registers may still hold this thread's FP state
+  bool usesFpu = false;  ///< runs the program (kernel threads have no FP state)
 };
 
-/// Sets up `t` to call `entry(arg)` on its own kernel stack when first switched to, interrupts on. Allocates stack, block and FP area. ENOMEM.
+/// Sets up `t` to call `entry(arg)` on its own kernel stack when first switched to, interrupts on. Allocates stack,
+/// block and FP area. ENOMEM.
 Result<void> createContext(Thread &t, void (*entry)(void *), void *arg, bool usesFpu);
-/// As above, but the thread starts in the program with the registers of `frame` (clone): FP state and FS base are copied from the current thread, then
-/// `appFs` is set when `setTls`.
+/// As above, but the thread starts in the program with the registers of `frame` (clone): FP state and FS base are
+/// copied from the current thread, then `appFs` is set when `setTls`.
 Result<void> createProgramContext(Thread &t, const Frame &frame, bool setTls, uint64_t appFs);
 /// Frees what create* allocated. Not from the thread itself.
 void destroyContext(Thread &t);
 
-/// Gives the flow of control that booted this CPU (boot stack, boot block) to `t` and makes it current(). Interrupts off.
+/// Gives the flow of control that booted this CPU (boot stack, boot block) to `t` and makes it current(). Interrupts
+/// off.
 void adoptBootContext(Thread &t);
 /// A thread's gate block, running or not. Its own thread uses gate().
 GateBlock &gateOf(Thread &t);
 
-/// Switches from the running thread `prev` to `next`. Interrupts off, run-queue lock rules are the scheduler's. Returns when somebody switches back.
+/// Switches from the running thread `prev` to `next`. Interrupts off, run-queue lock rules are the scheduler's. Returns
+/// when somebody switches back.
 void switchContext(Thread &prev, Thread &next);
 
-/// The running thread's program FS base (ARCH_SET_FS / ARCH_GET_FS). `setAppFs` takes any canonical program address; checked by the caller.
+/// The running thread's program FS base (ARCH_SET_FS / ARCH_GET_FS). `setAppFs` takes any canonical program address;
+/// checked by the caller.
 void setAppFs(uint64_t base);
 uint64_t appFs();
 
@@ -48,9 +52,10 @@ uint64_t appFs();
 [[noreturn]] void enterProgram(const Frame &frame);
 
 /// FP state of the running thread <-> memory, for signal frames. Sizes from CPUID.0Dh for the enabled XCR0.
-size_t fpuStateSize();           ///< bytes of the XSAVE image (512 for FXSAVE only)
-uint64_t fpuFeatures();          ///< XCR0; 3 without XSAVE
-/// Writes the current thread's FP state in standard (non-compacted) XSAVE form to kernel memory `dst` (64-byte aligned, fpuStateSize()).
+size_t fpuStateSize();  ///< bytes of the XSAVE image (512 for FXSAVE only)
+uint64_t fpuFeatures(); ///< XCR0; 3 without XSAVE
+/// Writes the current thread's FP state in standard (non-compacted) XSAVE form to kernel memory `dst` (64-byte aligned,
+/// fpuStateSize()).
 void fpuSave(void *dst);
 /// Loads it; `src` was validated by the caller (mxcsr bits, xstate_bv within fpuFeatures(), reserved header bytes 0).
 void fpuRestore(const void *src);

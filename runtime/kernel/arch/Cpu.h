@@ -30,13 +30,13 @@ void waitForInterrupt();
 
 /// CPUs that are up. CPU numbers are 0 .. cpuCount()-1; the boot CPU is 0.
 unsigned cpuCount();
-/// Finds and starts every other processor; each enters the scheduler (enterSchedulerOnCpu). Boot CPU, interrupts off, when memory, clock and
-/// the boot CPU's scheduler work. One that does not start is reported and done without.
+/// Finds and starts every other processor; each enters the scheduler (enterSchedulerOnCpu). Boot CPU, interrupts off,
+/// when memory, clock and the boot CPU's scheduler work. One that does not start is reported and done without.
 void startOtherCpus();
 /// Asks `cpu` to look at its run queue (sets kWorkReschedule on its running thread in the IPI). Any context.
 void sendRescheduleIpi(unsigned cpu);
-/// Runs `fn(arg)` on every other CPU with interrupts off and waits until all have (TLB shoot-down). Interrupts on, no spin lock held
-/// that an interrupt handler takes.
+/// Runs `fn(arg)` on every other CPU with interrupts off and waits until all have (TLB shoot-down). Interrupts on, no
+/// spin lock held that an interrupt handler takes.
 void callOnOtherCpus(void (*fn)(void *), void *arg);
 
 /// Hardware random number (RDSEED/RDRAND); false when the CPU has none.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Contract: device interrupts. Handlers run with interrupts off on the interrupted thread's kernel stack and may wake threads; they may not sleep.
+// Contract: device interrupts. Handlers run with interrupts off on the interrupted thread's kernel stack and may wake
+// threads; they may not sleep.
 #pragma once
 #include "kernel/lib/Result.h"
 

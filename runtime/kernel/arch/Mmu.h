@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Contract: translation tables. One `PageTable` is one address space's tree; the kernel half (addresses >= kKernelBase) is shared by
-// all. The caller serialises changes of the program's half (AddressSpace's lock) and allocates nothing itself: table pages come from
-// mm/PageAllocator. None of these calls sleeps. TLB: `unmap` and `protect` flush locally and on the other CPUs that may hold the entry.
+// Contract: translation tables. One `PageTable` is one address space's tree; the kernel half (addresses >= kKernelBase)
+// is shared by all. The caller serialises changes of the program's half (AddressSpace's lock) and allocates nothing
+// itself: table pages come from mm/PageAllocator. None of these calls sleeps. TLB: `unmap` and `protect` flush locally
+// and on the other CPUs that may hold the entry.
 #pragma once
 #include "kernel/lib/Result.h"
 #include "kernel/lib/Types.h"
 
 namespace osv::arch {
 
-/// Program addresses are [kUserMin, kUserMax); 0..64K is never mapped. The kernel image itself lies in that range too (low
-/// 2 GiB): [kernelImageStart(), kernelImageEnd()) is excluded from it.
+/// Program addresses are [kUserMin, kUserMax); 0..64K is never mapped. The kernel image itself lies in that range too
+/// (low 2 GiB): [kernelImageStart(), kernelImageEnd()) is excluded from it.
 inline constexpr VAddr kUserMin{0x10000};
 inline constexpr VAddr kUserMax{0x7fff'ffff'f000};
 /// All physical memory, linearly, no-execute. (Unit tests put their pretended memory at a program address of the host.)
@@ -37,15 +38,15 @@ enum class Cache : uint8_t { WriteBack, Uncached };
 /// What the tables say of one page.
 struct Mapping {
   PAddr phys;
-  Prot prot;        ///< what the processor allows; a page whose writes must fault first shows no Write
-  bool large;       ///< 2 MiB entry
+  Prot prot;  ///< what the processor allows; a page whose writes must fault first shows no Write
+  bool large; ///< 2 MiB entry
   bool dirty;
   bool accessed;
   bool writeFaults; ///< see OnWrite::Fault
 };
 
-/// Whether a write to a page whose protection allows it goes through, or faults first (copy-on-write, first write to a shared
-/// page). The mark stays with the entry until it is replaced; `protect` keeps it.
+/// Whether a write to a page whose protection allows it goes through, or faults first (copy-on-write, first write to a
+/// shared page). The mark stays with the entry until it is replaced; `protect` keeps it.
 enum class OnWrite : bool { Allow, Fault };
 
 class PageTable {
@@ -55,20 +56,24 @@ public:
   /// The tree that initMmu made.
   static PageTable boot();
 
-  /// Maps one 4 KiB page; replaces what was there (splitting a large entry); no flush is needed when nothing was. ENOMEM.
+  /// Maps one 4 KiB page; replaces what was there (splitting a large entry); no flush is needed when nothing was.
+  /// ENOMEM.
   Result<void> map(VAddr v, PAddr p, Prot prot, Cache cache = Cache::WriteBack, OnWrite onWrite = OnWrite::Allow);
-  /// Maps one 2 MiB page, both addresses aligned, where nothing is mapped. ENOMEM; EEXIST when a page or a table of pages is there.
+  /// Maps one 2 MiB page, both addresses aligned, where nothing is mapped. ENOMEM; EEXIST when a page or a table of
+  /// pages is there.
   Result<void> mapLarge(VAddr v, PAddr p, Prot prot);
-  /// Removes [v, v+len) and calls `freed` (may be null) for each page that was mapped after the TLB no longer has it. Large entries that are cut are
-  /// split. ENOMEM only when a split is needed (nothing changed then). Table pages that cover nothing outside [floor, ceiling) are freed: the
-  /// caller knows that nothing else is mapped in there. By default that is [v, v+len).
+  /// Removes [v, v+len) and calls `freed` (may be null) for each page that was mapped after the TLB no longer has it.
+  /// Large entries that are cut are split. ENOMEM only when a split is needed (nothing changed then). Table pages that
+  /// cover nothing outside [floor, ceiling) are freed: the caller knows that nothing else is mapped in there. By
+  /// default that is [v, v+len).
   using Freed = void (*)(void *ctx, Mapping m, VAddr v);
   Result<void> unmap(VAddr v, size_t len, Freed freed, void *ctx, VAddr floor = VAddr(~0ull), VAddr ceiling = VAddr(0));
   /// Changes the protection of the pages that are mapped in [v, v+len). ENOMEM as for unmap.
   Result<void> protect(VAddr v, size_t len, Prot prot);
   /// Cuts the large page that straddles `v`, if there is one. ENOMEM.
   Result<void> split(VAddr v);
-  /// Moves what is mapped in [from, from+len) to [to, to+len), where nothing is mapped; the ranges are disjoint. ENOMEM: nothing changed.
+  /// Moves what is mapped in [from, from+len) to [to, to+len), where nothing is mapped; the ranges are disjoint.
+  /// ENOMEM: nothing changed.
   Result<void> move(VAddr from, VAddr to, size_t len);
   /// False when nothing is mapped at `v`.
   bool query(VAddr v, Mapping &out) const;
@@ -77,7 +82,8 @@ public:
   /// How many 4 KiB pages are mapped in [v, end).
   size_t countMapped(VAddr v, VAddr end) const;
 
-  /// For page faults, which run on several CPUs at once: the entry of `v`, with its tables allocated, and what it held when looked at.
+  /// For page faults, which run on several CPUs at once: the entry of `v`, with its tables allocated, and what it held
+  /// when looked at.
   struct Slot {
     uint64_t *entry;
     uint64_t seen;

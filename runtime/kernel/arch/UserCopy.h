@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Contract: copying from and to program memory with fault fix-up (usercopy.S). The range check is UserPtr.h's; these only survive faults.
-// A fault first goes to handlePageFault (which may sleep); only when that refuses does the copy stop. With preemption off or interrupts off,
-// handlePageFault is not tried and the copy stops at once ("NoFault").
+// Contract: copying from and to program memory with fault fix-up (usercopy.S). The range check is UserPtr.h's; these
+// only survive faults. A fault first goes to handlePageFault (which may sleep); only when that refuses does the copy
+// stop. With preemption off or interrupts off, handlePageFault is not tried and the copy stops at once ("NoFault").
 #pragma once
 #include <cstddef>
 #include <cstdint>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The formatter behind log(), panic() and /proc: decides how each kind of argument looks. Needs no heap, no lock and no floating point.
+// The formatter behind log(), panic() and /proc: decides how each kind of argument looks. Needs no heap, no lock and no
+// floating point.
 #include "kernel/lib/Log.h"
 
 namespace osv {

@@ -17,7 +17,8 @@ void logLine(LogLevel level, std::string_view fmt, std::span<const FormatArg> ar
   for (int i = 5; i >= 0; i--, fraction /= 10)
     digits[i] = static_cast<char>('0' + fraction % 10);
   static constexpr std::string_view kNames[] = {"error: ", "warning: ", "", "debug: "};
-  size_t n = format(line, "[{}.{}] {}", micros / 1'000'000, std::string_view(digits, 6), kNames[static_cast<unsigned>(level)]);
+  size_t n =
+      format(line, "[{}.{}] {}", micros / 1'000'000, std::string_view(digits, 6), kNames[static_cast<unsigned>(level)]);
   n += formatArgs(std::span(line).subspan(n, sizeof line - 1 - n), fmt, args);
   line[n++] = '\n';
   console::writeLog({line, n});

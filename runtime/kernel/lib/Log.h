@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The kernel's log and its assertions. Formatting is type-safe and needs no heap: "{}" takes the next argument (integers,
-// strings, pointers, VAddr/PAddr in hex), "{x}" prints an integer in hex with 0x, "{c}" a character. Lines go to the `Log` stream of the console
-// (abi/Console.h), never among the program's output. Callable from any context, interrupts on or off, any lock held.
+// The kernel's log and its assertions. Formatting is type-safe and needs no heap: "{}" takes the next argument
+// (integers, strings, pointers, VAddr/PAddr in hex), "{x}" prints an integer in hex with 0x, "{c}" a character. Lines
+// go to the `Log` stream of the console (abi/Console.h), never among the program's output. Callable from any context,
+// interrupts on or off, any lock held.
 #pragma once
 #include "kernel/lib/Result.h"
 #include "kernel/lib/Types.h"
@@ -22,7 +23,8 @@ struct FormatArg {
   enum class Kind : uint8_t { Signed, Unsigned, Hex, Text } kind;
   uint64_t number = 0;
   std::string_view text;
-  template <std::signed_integral T> FormatArg(T v) : kind(Kind::Signed), number(static_cast<uint64_t>(static_cast<int64_t>(v))) {}
+  template <std::signed_integral T>
+  FormatArg(T v) : kind(Kind::Signed), number(static_cast<uint64_t>(static_cast<int64_t>(v))) {}
   template <std::unsigned_integral T> FormatArg(T v) : kind(Kind::Unsigned), number(v) {}
   FormatArg(bool v) : kind(Kind::Text), text(v ? "true" : "false") {}
   FormatArg(const char *s) : kind(Kind::Text), text(s ? s : "(null)") {}

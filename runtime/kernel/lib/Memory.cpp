@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The C memory and string functions that the compiler may call. General registers only: the program owns the vector registers.
-// String instructions: fast on every CPU with ERMS, and the smallest code.
+// The C memory and string functions that the compiler may call. General registers only: the program owns the vector
+// registers. String instructions: fast on every CPU with ERMS, and the smallest code.
 #include <cstddef>
 #include <cstdint>
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Shared ownership: `RefCounted` holds the count in the object, `Ref<T>` is the owning pointer. The last `Ref` deletes the
-// object (virtual destructor of T). Thread-safe; may be copied with interrupts off, but the last release may free memory.
+// Shared ownership: `RefCounted` holds the count in the object, `Ref<T>` is the owning pointer. The last `Ref` deletes
+// the object (virtual destructor of T). Thread-safe; may be copied with interrupts off, but the last release may free
+// memory.
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -24,15 +25,30 @@ template <typename T> class Ref {
 public:
   Ref() = default;
   Ref(std::nullptr_t) {}
-  Ref(const Ref &o) : p(o.p) { if (p) p->retain(); }
+  Ref(const Ref &o) : p(o.p) {
+    if (p)
+      p->retain();
+  }
   Ref(Ref &&o) : p(std::exchange(o.p, nullptr)) {}
   template <typename U> Ref(Ref<U> o) : p(o.leak()) {}
   ~Ref() { reset(); }
-  Ref &operator=(Ref o) { std::swap(p, o.p); return *this; }
+  Ref &operator=(Ref o) {
+    std::swap(p, o.p);
+    return *this;
+  }
   /// Takes over the reference that `raw` was created with.
-  static Ref adopt(T *raw) { Ref r; r.p = raw; return r; }
-  static Ref share(T *raw) { if (raw) raw->retain(); return adopt(raw); }
-  /// Before the last reference deletes the object, `beforeDelete()` is called on it when it has one: the object is still whole then.
+  static Ref adopt(T *raw) {
+    Ref r;
+    r.p = raw;
+    return r;
+  }
+  static Ref share(T *raw) {
+    if (raw)
+      raw->retain();
+    return adopt(raw);
+  }
+  /// Before the last reference deletes the object, `beforeDelete()` is called on it when it has one: the object is
+  /// still whole then.
   void reset() {
     T *old = std::exchange(p, nullptr);
     if (!old || !old->release())

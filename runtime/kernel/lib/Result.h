@@ -3,7 +3,8 @@
 // `Result<T>`: the value of an operation that can fail with a Linux errno, and `TRY`, which passes a failure on.
 //
 // Every fallible operation of the kernel returns one; system-call handlers return `Result<long>`, which the dispatcher
-// negates into the program's `rax` in one place (`syscalls/Dispatch.cpp`). Running out of memory is a `Result` like any other.
+// negates into the program's `rax` in one place (`syscalls/Dispatch.cpp`). Running out of memory is a `Result` like any
+// other.
 #pragma once
 #include <asm/errno.h>
 #include <type_traits>
@@ -13,13 +14,53 @@ namespace osv {
 
 /// A Linux errno value (positive). The restart codes are internal: they never reach the program (see signal/).
 enum class Errno : int {
-  Perm = EPERM, NoEnt = ENOENT, Srch = ESRCH, Intr = EINTR, Io = EIO, NxIo = ENXIO, TooBig = E2BIG, NoExec = ENOEXEC,
-  BadF = EBADF, Child = ECHILD, Again = EAGAIN, NoMem = ENOMEM, Acces = EACCES, Fault = EFAULT, Busy = EBUSY, Exist = EEXIST,
-  XDev = EXDEV, NoDev = ENODEV, NotDir = ENOTDIR, IsDir = EISDIR, Inval = EINVAL, NFile = ENFILE, MFile = EMFILE, NoTty = ENOTTY,
-  TxtBsy = ETXTBSY, FBig = EFBIG, NoSpc = ENOSPC, SPipe = ESPIPE, RoFs = EROFS, MLink = EMLINK, Pipe = EPIPE, Dom = EDOM,
-  Range = ERANGE, DeadLk = EDEADLK, NameTooLong = ENAMETOOLONG, NoLck = ENOLCK, NoSys = ENOSYS, NotEmpty = ENOTEMPTY,
-  Loop = ELOOP, NoData = ENODATA, Overflow = EOVERFLOW, TimedOut = ETIMEDOUT, OwnerDead = EOWNERDEAD,
-  NotRecoverable = ENOTRECOVERABLE, OpNotSupp = EOPNOTSUPP, NotSock = ENOTSOCK, AfNoSupport = EAFNOSUPPORT,
+  Perm = EPERM,
+  NoEnt = ENOENT,
+  Srch = ESRCH,
+  Intr = EINTR,
+  Io = EIO,
+  NxIo = ENXIO,
+  TooBig = E2BIG,
+  NoExec = ENOEXEC,
+  BadF = EBADF,
+  Child = ECHILD,
+  Again = EAGAIN,
+  NoMem = ENOMEM,
+  Acces = EACCES,
+  Fault = EFAULT,
+  Busy = EBUSY,
+  Exist = EEXIST,
+  XDev = EXDEV,
+  NoDev = ENODEV,
+  NotDir = ENOTDIR,
+  IsDir = EISDIR,
+  Inval = EINVAL,
+  NFile = ENFILE,
+  MFile = EMFILE,
+  NoTty = ENOTTY,
+  TxtBsy = ETXTBSY,
+  FBig = EFBIG,
+  NoSpc = ENOSPC,
+  SPipe = ESPIPE,
+  RoFs = EROFS,
+  MLink = EMLINK,
+  Pipe = EPIPE,
+  Dom = EDOM,
+  Range = ERANGE,
+  DeadLk = EDEADLK,
+  NameTooLong = ENAMETOOLONG,
+  NoLck = ENOLCK,
+  NoSys = ENOSYS,
+  NotEmpty = ENOTEMPTY,
+  Loop = ELOOP,
+  NoData = ENODATA,
+  Overflow = EOVERFLOW,
+  TimedOut = ETIMEDOUT,
+  OwnerDead = EOWNERDEAD,
+  NotRecoverable = ENOTRECOVERABLE,
+  OpNotSupp = EOPNOTSUPP,
+  NotSock = ENOTSOCK,
+  AfNoSupport = EAFNOSUPPORT,
   RestartSys = 512,          ///< restart if SA_RESTART, else EINTR
   RestartNoIntr = 513,       ///< always restart
   RestartNoHand = 514,       ///< restart only if no handler ran

@@ -2,9 +2,10 @@
 //
 // Spin locks, and the two ways to keep the running thread where it is: preemption off, interrupts off.
 //
-// `SpinLock` + `SpinGuard`: preemption is off while held; not for data that an interrupt handler takes. `IrqGuard`: interrupts
-// off. `IrqSpinGuard`: both, for data shared with interrupt handlers. Never sleep, touch program memory (except by the
-// `NoFault` calls of UserPtr.h) or allocate with `Wait` semantics while one is held. Lock order: docs/locking.md.
+// `SpinLock` + `SpinGuard`: preemption is off while held; not for data that an interrupt handler takes. `IrqGuard`:
+// interrupts off. `IrqSpinGuard`: both, for data shared with interrupt handlers. Never sleep, touch program memory
+// (except by the `NoFault` calls of UserPtr.h) or allocate with `Wait` semantics while one is held. Lock order:
+// docs/locking.md.
 #pragma once
 #include "abi/Gate.h"
 #include "kernel/arch/Cpu.h"
@@ -31,8 +32,8 @@ struct PreemptGuard {
   PreemptGuard(const PreemptGuard &) = delete;
 };
 
-/// A spin lock without any guard; use the guards below. Not fair, on purpose: the processors are virtual, and a queue (ticket) lock stands still
-/// whenever the host has taken the processor away whose turn it is.
+/// A spin lock without any guard; use the guards below. Not fair, on purpose: the processors are virtual, and a queue
+/// (ticket) lock stands still whenever the host has taken the processor away whose turn it is.
 class SpinLock {
 public:
   void lockRaw() {
@@ -49,8 +50,14 @@ private:
 
 class SpinGuard {
 public:
-  explicit SpinGuard(SpinLock &l) : lock(l) { preemptDisable(); lock.lockRaw(); }
-  ~SpinGuard() { lock.unlockRaw(); preemptEnable(); }
+  explicit SpinGuard(SpinLock &l) : lock(l) {
+    preemptDisable();
+    lock.lockRaw();
+  }
+  ~SpinGuard() {
+    lock.unlockRaw();
+    preemptEnable();
+  }
   SpinGuard(const SpinGuard &) = delete;
 
 private:
@@ -70,7 +77,10 @@ private:
 
 class IrqSpinGuard {
 public:
-  explicit IrqSpinGuard(SpinLock &l) : lock(l), flags(arch::saveAndDisableInterrupts()) { gate().preemptCount++; lock.lockRaw(); }
+  explicit IrqSpinGuard(SpinLock &l) : lock(l), flags(arch::saveAndDisableInterrupts()) {
+    gate().preemptCount++;
+    lock.lockRaw();
+  }
   ~IrqSpinGuard() {
     lock.unlockRaw();
     arch::restoreInterrupts(flags);

@@ -22,7 +22,10 @@ template <typename Tag> struct Address {
   constexpr Address operator+(uint64_t n) const { return Address(value + n); }
   constexpr Address operator-(uint64_t n) const { return Address(value - n); }
   constexpr uint64_t operator-(Address o) const { return value - o.value; }
-  constexpr Address &operator+=(uint64_t n) { value += n; return *this; }
+  constexpr Address &operator+=(uint64_t n) {
+    value += n;
+    return *this;
+  }
   constexpr Address pageDown() const { return Address(value & ~(kPageSize - 1)); }
   constexpr Address pageUp() const { return Address((value + kPageSize - 1) & ~(kPageSize - 1)); }
   constexpr uint64_t pageOffset() const { return value & (kPageSize - 1); }

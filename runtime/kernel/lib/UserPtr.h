@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Pointers that came from the program. They cannot be dereferenced, only copied through: range check first (canonical, below kUserMax, not in
-// the kernel's image, no wrap-around), then a copy that survives faults. EFAULT, never a panic.
+// Pointers that came from the program. They cannot be dereferenced, only copied through: range check first (canonical,
+// below kUserMax, not in the kernel's image, no wrap-around), then a copy that survives faults. EFAULT, never a panic.
 //
-// All calls may sleep (demand paging) unless made with preemption or interrupts off, when a page that is not resident gives EFAULT.
+// All calls may sleep (demand paging) unless made with preemption or interrupts off, when a page that is not resident
+// gives EFAULT.
 #pragma once
 #include "kernel/arch/Mmu.h"
 #include "kernel/arch/UserCopy.h"

@@ -42,7 +42,8 @@ public:
   Result<void> lockRange(VAddr v, size_t len, bool on, bool onFault);
   /// mlockall (`flags` MCL_*), munlockall (0).
   Result<void> lockAll(int flags);
-  /// mincore: one byte a page from `v` on, up to the end of `out` or of the area; returns how many. ENOMEM when nothing is mapped at `v`.
+  /// mincore: one byte a page from `v` on, up to the end of `out` or of the area; returns how many. ENOMEM when nothing
+  /// is mapped at `v`.
   Result<size_t> residency(VAddr v, std::span<uint8_t> out);
   Result<void> sync(VAddr v, size_t len, int flags);
   /// brk: returns the new (or, on failure, the old) break, as Linux does.

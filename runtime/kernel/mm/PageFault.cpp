@@ -97,7 +97,8 @@ bool AddressSpace::growStack(VAddr v) {
 
 /// Puts the page of `v` (page aligned) into the tables. The access was found to be allowed.
 AddressSpace::Outcome AddressSpace::resolve(Area &a, VAddr v, bool write) {
-  // Large pages are considered at the edges of 2 MiB blocks, or anywhere when asked for; the test keeps the others off that path.
+  // Large pages are considered at the edges of 2 MiB blocks, or anywhere when asked for; the test keeps the others off
+  // that path.
   if (write && !a.object) {
     uint64_t inBlock = v.value & (kLargePageSize - 1);
     bool edge = inBlock == 0 || inBlock == kLargePageSize - kPageSize;

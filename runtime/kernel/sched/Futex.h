@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Futexes: sleeping on a word of the program's memory until another thread wakes it. The design is told in Futex.cpp; the priority-inheritance
-// kind is in FutexPi.cpp; the system calls' argument forms are syscalls/Futex.cpp's.
+// Futexes: sleeping on a word of the program's memory until another thread wakes it. The design is told in Futex.cpp;
+// the priority-inheritance kind is in FutexPi.cpp; the system calls' argument forms are syscalls/Futex.cpp's.
 #pragma once
 #include "kernel/lib/Result.h"
 #include "kernel/lib/Types.h"
@@ -14,16 +14,17 @@ struct Thread;
 /// Is the word named by its address in this process (FUTEX_PRIVATE_FLAG), or by what is mapped there?
 enum class FutexScope : bool { Private, Shared };
 
-/// Sleeps while the word is `expected`, until a wake whose bits meet `bits`. EAGAIN (the word differs), EFAULT, ETIMEDOUT, RestartSys.
+/// Sleeps while the word is `expected`, until a wake whose bits meet `bits`. EAGAIN (the word differs), EFAULT,
+/// ETIMEDOUT, RestartSys.
 Result<void> futexWait(VAddr word, FutexScope scope, uint32_t expected, uint32_t bits, Nanos deadline);
 /// Wakes up to `n` waiters whose bits meet `bits`; the number woken. EFAULT for a shared word that is not mapped.
 Result<unsigned> futexWake(VAddr word, FutexScope scope, unsigned n, uint32_t bits = ~0u);
-/// Wakes up to `n` and moves up to `moved` of the others to `target`. With `expected`, EAGAIN unless the word is that. Returns the number woken and,
-/// in `*requeued`, moved.
-Result<unsigned> futexRequeue(VAddr word, VAddr target, FutexScope scope, unsigned n, unsigned moved, const uint32_t *expected,
-                              unsigned *requeued);
-/// FUTEX_WAKE_OP: changes the word at `second` by the encoded operation, wakes `n` at `first`, and `n2` at `second` when its old value meets the
-/// encoded condition. ENOSYS for an operation that does not exist.
+/// Wakes up to `n` and moves up to `moved` of the others to `target`. With `expected`, EAGAIN unless the word is that.
+/// Returns the number woken and, in `*requeued`, moved.
+Result<unsigned> futexRequeue(VAddr word, VAddr target, FutexScope scope, unsigned n, unsigned moved,
+                              const uint32_t *expected, unsigned *requeued);
+/// FUTEX_WAKE_OP: changes the word at `second` by the encoded operation, wakes `n` at `first`, and `n2` at `second`
+/// when its old value meets the encoded condition. ENOSYS for an operation that does not exist.
 Result<unsigned> futexWakeOp(VAddr first, VAddr second, FutexScope scope, unsigned n, unsigned n2, uint32_t op);
 
 struct FutexVectorItem {
@@ -40,7 +41,8 @@ Result<void> futexLockPi(VAddr word, FutexScope scope, Nanos deadline, bool tryO
 Result<void> futexUnlockPi(VAddr word, FutexScope scope);
 /// At boot, before any of these.
 void initFutexes();
-/// The thread ends: marks the locks on its robust list and those it owns by priority inheritance as owner-died. May fault and sleep.
+/// The thread ends: marks the locks on its robust list and those it owns by priority inheritance as owner-died. May
+/// fault and sleep.
 void futexThreadExit(Thread &t);
 
 } // namespace osv

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What names a futex, where it is hashed to, and the little language of FUTEX_WAKE_OP: the parts that need no kernel, and are tested on
-// the host.
+// What names a futex, where it is hashed to, and the little language of FUTEX_WAKE_OP: the parts that need no kernel,
+// and are tested on the host.
 #pragma once
 #include "kernel/lib/Result.h"
 #include <cstdint>

@@ -2,16 +2,17 @@
 //
 // The hash table of futex waiters, private to Futex.cpp and FutexPi.cpp.
 //
-// A key names a word: by address space and virtual address, or, in a shared mapping, by the physical address (two mappings of one page are one
-// futex then). A FUTEX_PRIVATE_FLAG word and an unflagged one in a private mapping have the same key here (Linux keeps them apart;
-// no program can tell but by a wake-up that it would have missed).
+// A key names a word: by address space and virtual address, or, in a shared mapping, by the physical address (two
+// mappings of one page are one futex then). A FUTEX_PRIVATE_FLAG word and an unflagged one in a private mapping have
+// the same key here (Linux keeps them apart; no program can tell but by a wake-up that it would have missed).
 //
-// A bucket's lock protects its list, and each waiter's `bucket` and `key` while it is on the list. It is a plain spin lock: futexes are not
-// used from interrupts. Two buckets are locked in the order of their addresses.
+// A bucket's lock protects its list, and each waiter's `bucket` and `key` while it is on the list. It is a plain spin
+// lock: futexes are not used from interrupts. Two buckets are locked in the order of their addresses.
 //
-// Waiting and waking do not lose each other because the waiter compares the word under the bucket's lock, and a waker, which has changed the
-// word before, takes that lock too. A waker's last access to a waiter (it lives on the sleeper's stack) is the store of null to `bucket`; a
-// sleeper that wakes for another reason therefore looks at `bucket` under the lock before it returns.
+// Waiting and waking do not lose each other because the waiter compares the word under the bucket's lock, and a waker,
+// which has changed the word before, takes that lock too. A waker's last access to a waiter (it lives on the sleeper's
+// stack) is the store of null to `bucket`; a sleeper that wakes for another reason therefore looks at `bucket` under
+// the lock before it returns.
 #pragma once
 #include "kernel/lib/Log.h"
 #include "kernel/lib/SpinLock.h"

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The order of a run queue: which of the threads that want one CPU runs next, and for how long it counts. No locks, no threads, no
-// clock: this is the arithmetic of fairness, and compiles on the host for its unit tests. Scheduler.cpp owns one queue for each CPU.
+// The order of a run queue: which of the threads that want one CPU runs next, and for how long it counts. No locks, no
+// threads, no clock: this is the arithmetic of fairness, and compiles on the host for its unit tests. Scheduler.cpp
+// owns one queue for each CPU.
 //
-// Fair threads are ordered by *virtual run time*: nanoseconds on a CPU, weighted by niceness (1.25 for each step, as Linux). The smallest
-// runs. A queue keeps a floor (`minVruntime`) that never goes back: a thread that slept is placed at most half a slice below it, so that a
-// sleeper runs at once but cannot claim the time it slept; one that comes from another queue keeps its distance from the floor.
+// Fair threads are ordered by *virtual run time*: nanoseconds on a CPU, weighted by niceness (1.25 for each step, as
+// Linux). The smallest runs. A queue keeps a floor (`minVruntime`) that never goes back: a thread that slept is placed
+// at most half a slice below it, so that a sleeper runs at once but cannot claim the time it slept; one that comes from
+// another queue keeps its distance from the floor.
 //
-// Real-time threads (SCHED_FIFO, SCHED_RR) come before all fair ones, by priority, first come first served within one: their `vruntime` is a
-// serial number of the queue.
+// Real-time threads (SCHED_FIFO, SCHED_RR) come before all fair ones, by priority, first come first served within one:
+// their `vruntime` is a serial number of the queue.
 #pragma once
 #include <boost/intrusive/set.hpp>
 #include <cstdint>
@@ -63,7 +65,8 @@ public:
     if (e.vruntime < lowest)
       e.vruntime = lowest;
   }
-  /// `e` leaves for `to` (neither holds it now): keeps its distance from the floor. The two halves run under different locks.
+  /// `e` leaves for `to` (neither holds it now): keeps its distance from the floor. The two halves run under different
+  /// locks.
   void makeRelative(SchedEntity &e) const {
     if (!e.realTime())
       e.vruntime -= minVruntime;
@@ -85,7 +88,8 @@ public:
       break;
     }
   }
-  /// Should `woken` take the CPU from `running` (whose `vruntime` is up to date) at once? Only when it is owed more than `granularity`.
+  /// Should `woken` take the CPU from `running` (whose `vruntime` is up to date) at once? Only when it is owed more
+  /// than `granularity`.
   static bool preempts(const SchedEntity &woken, const SchedEntity &running, uint64_t granularity) {
     if (woken.rtPriority != running.rtPriority)
       return woken.rtPriority > running.rtPriority;
@@ -112,7 +116,9 @@ private:
   }
 
   // Equal keys keep their order of arrival (insert goes behind them).
-  boost::intrusive::multiset<SchedEntity, boost::intrusive::compare<Earlier>, boost::intrusive::constant_time_size<false>> tree;
+  boost::intrusive::multiset<SchedEntity, boost::intrusive::compare<Earlier>,
+                             boost::intrusive::constant_time_size<false>>
+      tree;
   uint64_t minVruntime = 0;
   uint64_t serial = 0;
   uint32_t count = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// The scheduler: per-CPU run queues ordered by virtual run time, preemptive, tickless when at most one thread is runnable.
-// The design, and why no wake-up is lost, is told in Scheduler.cpp and docs/scheduler.md.
+// The scheduler: per-CPU run queues ordered by virtual run time, preemptive, tickless when at most one thread is
+// runnable. The design, and why no wake-up is lost, is told in Scheduler.cpp and docs/scheduler.md.
 #pragma once
 #include "abi/Gate.h"
 #include "kernel/lib/Types.h"
@@ -11,8 +11,8 @@ struct Thread;
 
 // ---- Boot.
 
-/// Makes the boot flow of control the idle thread of CPU 0, and the run queues usable. Interrupts off. Once. The boot flow must not block;
-/// it starts a kernel thread for what may, and ends in `runIdle`.
+/// Makes the boot flow of control the idle thread of CPU 0, and the run queues usable. Interrupts off. Once. The boot
+/// flow must not block; it starts a kernel thread for what may, and ends in `runIdle`.
 void initScheduler();
 /// The boot flow from now on: runs when nothing else does. Any interrupt state.
 [[noreturn]] void runIdle();
@@ -26,14 +26,15 @@ Nanos schedulerSlice();
 
 /// Gives up the CPU to the threads that wait for it. Interrupts on, preemption on.
 void yield();
-/// Blocks the running thread until `Thread::wake`. The caller has made itself findable by a waker first; a wake that came since
-/// `prepareToBlock` makes `block` return at once.
+/// Blocks the running thread until `Thread::wake`. The caller has made itself findable by a waker first; a wake that
+/// came since `prepareToBlock` makes `block` return at once.
 void prepareToBlock();
 void cancelBlock();
 void block();
 /// Switches away if another thread should run. Interrupts off on entry and exit.
 void scheduleFromInterrupt();
-/// Ends the running thread for good: its machine context only (a thread of a process leaves through Process.h's exitCurrentThread).
+/// Ends the running thread for good: its machine context only (a thread of a process leaves through Process.h's
+/// exitCurrentThread).
 [[noreturn]] void exitThread();
 
 // ---- What arch calls.
@@ -45,16 +46,17 @@ extern "C" [[noreturn]] void osv_thread_returned();
 
 // ---- The timer (time/Timer.cpp owns the hardware's one deadline; interrupts off for all of these).
 
-/// When the running thread's slice on this CPU ends; kForever when no other thread wants the CPU. It may move later without notice
-/// (the timer then fires early and asks again); when it comes into being or moves earlier, the scheduler calls Time.h's sliceDeadlineChanged with the
-/// run queue locked.
+/// When the running thread's slice on this CPU ends; kForever when no other thread wants the CPU. It may move later
+/// without notice (the timer then fires early and asks again); when it comes into being or moves earlier, the scheduler
+/// calls Time.h's sliceDeadlineChanged with the run queue locked.
 Nanos sliceDeadline();
 /// The slice deadline has passed: asks for a reschedule and balances the CPUs.
 void sliceExpired();
 
 // ---- Work for a thread on its way out to the program.
 
-/// Sets bits of `t`'s gate word and makes sure that it looks at them soon: interrupts the CPU that runs it, wakes it when it is blocked. Any context.
+/// Sets bits of `t`'s gate word and makes sure that it looks at them soon: interrupts the CPU that runs it, wakes it
+/// when it is blocked. Any context.
 void notifyWork(Thread &t, uint32_t bits);
 /// The same for the running thread; clears. One locked instruction each, as another CPU may set bits at any time.
 inline void setOwnWork(uint32_t bits) { __atomic_fetch_or(&gate().work, bits, __ATOMIC_SEQ_CST); }
@@ -72,6 +74,7 @@ unsigned runnableThreads();
 void setSchedulingPolicy(Thread &t, int policy, int rtPriority, int nice);
 /// Priority inheritance: `t` runs at this real-time priority until the next call (0: fair) whatever its policy says.
 void boostPriority(Thread &t, uint8_t rtPriority);
-/// Restricts `t` to the CPUs of the mask, which holds one that is up; it has moved there when this returns (when it is the caller).
+/// Restricts `t` to the CPUs of the mask, which holds one that is up; it has moved there when this returns (when it is
+/// the caller).
 void setAffinity(Thread &t, uint64_t mask);
 } // namespace osv

@@ -2,9 +2,10 @@
 //
 // What the scheduler keeps for each CPU. Private to kernel/sched: everybody else uses Scheduler.h and Thread.h.
 //
-// Lock order: a run-queue lock is innermost but for the console's and the heap's; no function holds two of them. All are taken with interrupts
-// off (they are needed in interrupt handlers), by lockRaw/unlockRaw: a switch takes the lock in one thread and releases it in another, so
-// no guard object fits, and with interrupts off the preemption count need not be touched.
+// Lock order: a run-queue lock is innermost but for the console's and the heap's; no function holds two of them. All
+// are taken with interrupts off (they are needed in interrupt handlers), by lockRaw/unlockRaw: a switch takes the lock
+// in one thread and releases it in another, so no guard object fits, and with interrupts off the preemption count need
+// not be touched.
 #pragma once
 #include "kernel/arch/Clock.h"
 #include "kernel/arch/Context.h"
@@ -27,14 +28,14 @@ inline constexpr Nanos kBlocksSoon = 50'000;
 struct alignas(64) Cpu {
   SpinLock lock;
   unsigned number = 0;
-  RunQueue queue;              ///< the threads that want this CPU, without the running one
+  RunQueue queue; ///< the threads that want this CPU, without the running one
   Thread *running = nullptr;
   Thread *idle = nullptr;
-  Thread *leaving = nullptr;   ///< Dead or to be moved to another CPU; the thread switched to sees to it
+  Thread *leaving = nullptr; ///< Dead or to be moved to another CPU; the thread switched to sees to it
   Nanos sliceStart = 0;
   Nanos timerPromise = kForever; ///< the timer will ask for sliceDeadline() at this time or before
   bool sliceOver = false;
-  bool kicked = false;         ///< an interrupt for a reschedule is on its way
+  bool kicked = false; ///< an interrupt for a reschedule is on its way
   uint32_t slicesToBalance = 0;
   std::atomic<uint32_t> load{0}; ///< running (but idle) and queued threads; others read it without the lock
 };
@@ -68,15 +69,17 @@ enum class Why : uint8_t { Preempt, Yield, Block, Exit };
 void reschedule(Cpu &c, Why why);
 /// Puts a Runnable thread into `c`'s queue and makes `c` look at it. `c` locked, interrupts off.
 void enqueue(Cpu &c, Thread &t);
-/// Gives a Runnable thread that is in no queue to `cpu`, or a CPU of its affinity mask. No run queue locked, interrupts off.
+/// Gives a Runnable thread that is in no queue to `cpu`, or a CPU of its affinity mask. No run queue locked, interrupts
+/// off.
 void placeThreadOn(Thread &t, unsigned cpu);
 void placeThread(Thread &t);
 /// The CPU a thread that last ran on `previous` should run on now.
 unsigned chooseCpu(const Thread &t, unsigned previous);
-/// The same for a thread that the running one wakes or makes: this CPU when the running thread is known to block soon after.
+/// The same for a thread that the running one wakes or makes: this CPU when the running thread is known to block soon
+/// after.
 unsigned chooseCpuForWake(const Thread &t, unsigned previous);
-/// When a slice that begins now counts as begun: earlier when threads queue here while another CPU is idle, so that the end of the slice, which
-/// moves one there, comes soon.
+/// When a slice that begins now counts as begun: earlier when threads queue here while another CPU is idle, so that the
+/// end of the slice, which moves one there, comes soon.
 inline Nanos sliceBegin(const Cpu &c, Nanos now) {
   if ((idleMask.load(std::memory_order_relaxed) & ~(1ull << c.number)) && slice > kPatience) [[unlikely]]
     return now - (slice - kPatience);
@@ -85,9 +88,11 @@ inline Nanos sliceBegin(const Cpu &c, Nanos now) {
 /// Charges the running thread of `c` for its time. `c` locked.
 void account(Cpu &c, Nanos now);
 
-/// Takes a thread from another CPU's queue into this one's, which is empty. True when it got one. Interrupts off, nothing locked.
+/// Takes a thread from another CPU's queue into this one's, which is empty. True when it got one. Interrupts off,
+/// nothing locked.
 bool stealThread(Cpu &me);
-/// At the end of a slice on a CPU where threads queue: gives one to a CPU with less to do. Interrupts off, nothing locked.
+/// At the end of a slice on a CPU where threads queue: gives one to a CPU with less to do. Interrupts off, nothing
+/// locked.
 void pushThread(Cpu &me);
 
 /// Hands a thread that has been switched away from for ever to reapDeadThreads. Interrupts off.

@@ -2,8 +2,9 @@
 //
 // A thread: what the scheduler, signals and futexes keep of it. The running one is `current()` (abi/Gate.h).
 //
-// Lives from create* until the scheduler has switched away from it for the last time; whoever needs it longer holds a Ref (which keeps the
-// object, not the stack). `tid` 1 is the first thread (and the process id). Kernel threads have `process == nullptr` and `tid` 0.
+// Lives from create* until the scheduler has switched away from it for the last time; whoever needs it longer holds a
+// Ref (which keeps the object, not the stack). `tid` 1 is the first thread (and the process id). Kernel threads have
+// `process == nullptr` and `tid` 0.
 #pragma once
 #include "kernel/arch/Context.h"
 #include "kernel/lib/Ref.h"
@@ -38,15 +39,15 @@ struct Thread : RefCounted {
   std::atomic<ThreadState> state{ThreadState::New};
   std::atomic<uint32_t> cpu{0}; ///< whose run queue it belongs to
   bool idle = false;
-  SchedEntity run;           ///< its place in the order
-  Nanos runStart = 0;        ///< when it was last switched to
-  Nanos cpuTime = 0;         ///< CLOCK_THREAD_CPUTIME_ID, up to runStart
+  SchedEntity run;    ///< its place in the order
+  Nanos runStart = 0; ///< when it was last switched to
+  Nanos cpuTime = 0;  ///< CLOCK_THREAD_CPUTIME_ID, up to runStart
   int8_t nice = 0;
-  uint8_t policy = 0;        ///< SCHED_OTHER ... as in <linux/sched.h>
-  uint8_t rtPriority = 0;    ///< as set; run.rtPriority may be boosted above it
+  uint8_t policy = 0;     ///< SCHED_OTHER ... as in <linux/sched.h>
+  uint8_t rtPriority = 0; ///< as set; run.rtPriority may be boosted above it
   bool resetOnFork = false;
-  uint64_t affinity = ~0ull; ///< bit per CPU
-  bool wokeOther = false;    ///< since it was switched to
+  uint64_t affinity = ~0ull;   ///< bit per CPU
+  bool wokeOther = false;      ///< since it was switched to
   uint8_t blocksAfterWake = 0; ///< how many times in a row it woke another thread and then blocked soon; Balance.cpp
   uint64_t switches = 0, preemptions = 0; ///< voluntary and involuntary context switches
   boost::intrusive::set_member_hook<> processHook;
@@ -71,8 +72,9 @@ struct Thread : RefCounted {
 
 /// Creates a kernel thread, not yet running. ENOMEM.
 Result<Thread *> createKernelThread(std::string_view name, void (*entry)(void *), void *arg);
-/// The same for a thread of `process` that runs `entry` in the kernel first and may go to the program (arch::enterProgram). It has a tid and is in
-/// the process's list. EAGAIN when the process is ending or out of thread ids, ENOMEM.
+/// The same for a thread of `process` that runs `entry` in the kernel first and may go to the program
+/// (arch::enterProgram). It has a tid and is in the process's list. EAGAIN when the process is ending or out of thread
+/// ids, ENOMEM.
 Result<Thread *> createProcessThread(Process &process, std::string_view name, void (*entry)(void *), void *arg);
 /// The same for clone: starts in the program with `frame`'s registers.
 Result<Thread *> createProgramThread(Process &process, const Frame &frame, bool setTls, uint64_t appFs);

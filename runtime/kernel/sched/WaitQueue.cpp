@@ -175,9 +175,10 @@ void Mutex::notHeld() { panic("a mutex is released by a thread that does not hol
 
 // ---- RwMutex
 //
-// Uncontended it is one compare-and-exchange each way (every page fault takes it). A waiter announces itself, by its place on the queue and for a
-// writer in `writersWaiting`, before it tests `state` for the last time; who releases changes `state` before it looks for waiters. All of these are
-// sequentially consistent, so one of the two sees the other.
+// Uncontended it is one compare-and-exchange each way (every page fault takes it). A waiter announces itself, by its
+// place on the queue and for a writer in `writersWaiting`, before it tests `state` for the last time; who releases
+// changes `state` before it looks for waiters. All of these are sequentially consistent, so one of the two sees the
+// other.
 
 bool RwMutex::tryShared() {
   int32_t s = state.load(std::memory_order_relaxed);

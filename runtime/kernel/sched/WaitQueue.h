@@ -2,8 +2,8 @@
 //
 // Blocking: a thread waits on a queue until a condition holds, a deadline passes or a signal comes.
 //
-// The usual pattern, free of lost wake-ups: the waker changes the condition and calls `wake*` under (or after) the lock that
-// protects it; the waiter is on the queue before it tests the condition.
+// The usual pattern, free of lost wake-ups: the waker changes the condition and calls `wake*` under (or after) the lock
+// that protects it; the waiter is on the queue before it tests the condition.
 //
 //     IrqSpinGuard / SpinGuard g(lock);   or any Mutex
 //     Waiter w(queue);
@@ -27,7 +27,8 @@ enum class WaitMode : uint8_t { Interruptible, Uninterruptible };
 
 struct WaitEntry : boost::intrusive::list_base_hook<> {
   Thread *thread = nullptr;
-  /// Called under the queue's lock by a wake; null: wake `thread`. (epoll uses it.) Returns true when it counts as one of the `n` woken.
+  /// Called under the queue's lock by a wake; null: wake `thread`. (epoll uses it.) Returns true when it counts as one
+  /// of the `n` woken.
   bool (*notify)(WaitEntry &self, uint32_t events) = nullptr;
   bool queued = false;
   std::atomic<bool> woken{false};
@@ -35,7 +36,8 @@ struct WaitEntry : boost::intrusive::list_base_hook<> {
 
 class WaitQueue {
 public:
-  /// Wakes up to `n` entries in FIFO order; `events` (EPOLL* bits) is passed to notify callbacks. Returns the number woken.
+  /// Wakes up to `n` entries in FIFO order; `events` (EPOLL* bits) is passed to notify callbacks. Returns the number
+  /// woken.
   unsigned wake(unsigned n = ~0u, uint32_t events = ~0u);
   void wakeOne(uint32_t events = ~0u) { wake(1, events); }
   void wakeAll(uint32_t events = ~0u) { wake(~0u, events); }
@@ -55,7 +57,8 @@ public:
   ~Waiter();
   /// Sleeps until woken. The lock is released while asleep and held again on return. Error: TimedOut when `deadline`
   /// (monotonic) passes; RestartSys when a signal is deliverable (Interruptible only). Spurious returns are allowed.
-  Result<void> wait(SpinLock &held, Nanos deadline = kForever, WaitMode mode = WaitMode::Interruptible); ///< held by a SpinGuard (interrupts on)
+  Result<void> wait(SpinLock &held, Nanos deadline = kForever,
+                    WaitMode mode = WaitMode::Interruptible); ///< held by a SpinGuard (interrupts on)
   Result<void> wait(Mutex &held, Nanos deadline = kForever, WaitMode mode = WaitMode::Interruptible);
   Result<void> wait(Nanos deadline = kForever, WaitMode mode = WaitMode::Interruptible); ///< no lock
 
@@ -131,8 +134,9 @@ struct WriteGuard {
   RwMutex &m;
 };
 
-/// The primitive under all of these: between prepareToBlock and the waiter's own test it has made itself findable; blocks until Thread::wake. Ok when
-/// woken (or spuriously), TimedOut, or RestartSys when a signal is deliverable (Interruptible only; tested before blocking too).
+/// The primitive under all of these: between prepareToBlock and the waiter's own test it has made itself findable;
+/// blocks until Thread::wake. Ok when woken (or spuriously), TimedOut, or RestartSys when a signal is deliverable
+/// (Interruptible only; tested before blocking too).
 Result<void> blockUntil(Nanos deadline, WaitMode mode);
 
 /// Sleeps until the deadline. TimedOut never: ok means the time has come; RestartSys when interrupted.

@@ -175,7 +175,8 @@ uint64_t resumeAddress(uint64_t rip) {
     else
       lo = mid + 1;
   }
-  // The runs before `lo` begin at or before rip. Of those that begin at the same place the first is the one to resume in.
+  // The runs before `lo` begin at or before rip. Of those that begin at the same place the first is the one to resume
+  // in.
   const abi::StubMap *run = nullptr;
   for (; lo > first && (!run || lo[-1].original == run->original); lo--)
     run = lo - 1;

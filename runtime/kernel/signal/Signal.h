@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Sending and delivering signals. Delivery happens on the way out to the program only (exitToProgramWork), on the thread the signal
-// belongs to, with its own TLS. docs/signals.md is the long form.
+// Sending and delivering signals. Delivery happens on the way out to the program only (exitToProgramWork), on the
+// thread the signal belongs to, with its own TLS. docs/signals.md is the long form.
 //
-// kWorkSignal of a thread's gate word says "look": set by whoever makes a signal deliverable to it (or wants it to exit), cleared only by the
-// thread itself, under ProcessSignals::lock. A sleep ends when it is set (signalPending), so a call that returns Restart* always
-// finds it set on its way out, and deliverSignals never misses the restart.
+// kWorkSignal of a thread's gate word says "look": set by whoever makes a signal deliverable to it (or wants it to
+// exit), cleared only by the thread itself, under ProcessSignals::lock. A sleep ends when it is set (signalPending), so
+// a call that returns Restart* always finds it set on its way out, and deliverSignals never misses the restart.
 //
 // Lock order: ProcessSignals::lock, then Process::threadsLock, then those of the scheduler.
 #pragma once
@@ -42,28 +42,31 @@ void recalculateWork(Thread &t);
 void setBlocked(SigSet mask);
 /// ppoll, pselect6, epoll_pwait, sigsuspend: the mask for the time of the call. Null: nothing. EINVAL, EFAULT.
 Result<void> setTemporaryMask(UserPtr<const SigSet> mask, size_t size);
-/// At the end of such a call. `interrupted`: it returns EINTR or Restart*, and the old mask comes back after the handler, or when there turns out to
-/// be none; else at once.
+/// At the end of such a call. `interrupted`: it returns EINTR or Restart*, and the old mask comes back after the
+/// handler, or when there turns out to be none; else at once.
 void finishTemporaryMask(bool interrupted);
 /// A new thread's signal state: the mask of its creator, nothing pending, no alternate stack.
 void inheritSignals(Thread &child, const Thread &parent);
 /// A thread ends: its pending signals are dropped; a process-directed one it was woken for goes to another thread.
 void releaseSignals(Thread &t);
 
-/// Takes a pending signal of `wanted` from the running thread or its process: its number, 0 when there is none. (sigtimedwait, signalfd)
+/// Takes a pending signal of `wanted` from the running thread or its process: its number, 0 when there is none.
+/// (sigtimedwait, signalfd)
 int takeSignal(SigSet wanted, siginfo_t &info);
 /// Pending for the running thread or its process.
 SigSet pendingSet();
 
 // ---- Delivery.
 
-/// Delivers one signal: rewrites `frame` to enter the handler, or carries out the default action. Called by exitToProgramWork in a loop while
-/// kWorkSignal is set. Also turns a Restart* result of a system call in `frame` into a restart or EINTR. Interrupts on.
+/// Delivers one signal: rewrites `frame` to enter the handler, or carries out the default action. Called by
+/// exitToProgramWork in a loop while kWorkSignal is set. Also turns a Restart* result of a system call in `frame` into
+/// a restart or EINTR. Interrupts on.
 void deliverSignals(Frame &frame);
 
 /// What the program calls the place `rip`: a stub's address becomes that of the instructions it stands for.
 uint64_t originalAddress(uint64_t rip);
-/// The reverse, for an address that the program wants to go on at: where it must when the rewriter has replaced what was there.
+/// The reverse, for an address that the program wants to go on at: where it must when the rewriter has replaced what
+/// was there.
 uint64_t resumeAddress(uint64_t rip);
 
 } // namespace osv

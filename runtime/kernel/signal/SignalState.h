@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What a thread and a process keep of signals. How they are sent and delivered is in Signal.h; what may be done to a PendingSignals, in Queue.h.
+// What a thread and a process keep of signals. How they are sent and delivered is in Signal.h; what may be done to a
+// PendingSignals, in Queue.h.
 #pragma once
 #include "kernel/lib/Result.h"
 #include "kernel/lib/SpinLock.h"
@@ -26,7 +27,8 @@ struct PosixTimer;
 
 struct QueuedSignal : boost::intrusive::slist_base_hook<> {
   siginfo_t info = {};
-  /// Part of this POSIX timer, not of the heap: the timer counts overruns while it is queued, and goes on when it is taken.
+  /// Part of this POSIX timer, not of the heap: the timer counts overruns while it is queued, and goes on when it is
+  /// taken.
   PosixTimer *timer = nullptr;
 };
 using SignalQueue = boost::intrusive::slist<QueuedSignal, boost::intrusive::cache_last<true>>;
@@ -36,7 +38,8 @@ struct PendingSignals {
   SignalQueue queue; ///< siginfo of the pending ones; ordered by arrival
 };
 
-/// How a system call that was interrupted goes on (Errno::RestartRestartBlock, restart_syscall): `fn` gets what the first try stored.
+/// How a system call that was interrupted goes on (Errno::RestartRestartBlock, restart_syscall): `fn` gets what the
+/// first try stored.
 struct RestartBlock {
   Result<long> (*fn)(RestartBlock &self) = nullptr;
   Nanos deadline = 0; ///< monotonic
@@ -50,7 +53,8 @@ struct ThreadSignals {
   PendingSignals pending;
   uint64_t altStack = 0, altStackSize = 0;
   int32_t altStackFlags = 2; ///< SS_DISABLE
-  SigSet waitingFor = 0;     ///< sigtimedwait: these are out of `blocked` for the time of the wait, but not for "is it ignored?"
+  SigSet waitingFor =
+      0; ///< sigtimedwait: these are out of `blocked` for the time of the wait, but not for "is it ignored?"
   RestartBlock restart;
 
   // The last hardware exception of the thread, as every later frame's mcontext shows it.

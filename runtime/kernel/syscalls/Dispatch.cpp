@@ -2,9 +2,10 @@
 //
 // The dispatch table of the system-call gate, made from abi/Syscalls.def.
 //
-// Plain handlers (OSV_CALL) are reached straight from the gate through a `preserve_most` adapter: registers to typed parameters, Result<long> to
-// a negated errno. That convention is why the gate saves no registers; the adapter saves what its handler really uses. Frame handlers
-// (OSV_FRAME), unknown numbers and everything while tracing go through osv_frame_call, which builds the full register frame first.
+// Plain handlers (OSV_CALL) are reached straight from the gate through a `preserve_most` adapter: registers to typed
+// parameters, Result<long> to a negated errno. That convention is why the gate saves no registers; the adapter saves
+// what its handler really uses. Frame handlers (OSV_FRAME), unknown numbers and everything while tracing go through
+// osv_frame_call, which builds the full register frame first.
 #include "kernel/syscalls/Dispatch.h"
 #include "abi/AsmOffsets.h"
 #include "kernel/arch/Trap.h"
@@ -100,8 +101,8 @@ void osv_syscall_frame(Frame *f) {
   uint32_t nr = static_cast<uint32_t>(f->error);
   const Descriptor *d = nr < SYSCALL_COUNT ? &descriptors.at[nr] : nullptr;
   if (tracing)
-    log(LogLevel::Info, "[{}] {}({x}, {x}, {x}, {x}, {x}, {x}) ...", current().tid, syscallName(static_cast<unsigned>(nr)), f->rdi, f->rsi, f->rdx,
-        f->r10, f->r8, f->r9);
+    log(LogLevel::Info, "[{}] {}({x}, {x}, {x}, {x}, {x}, {x}) ...", current().tid,
+        syscallName(static_cast<unsigned>(nr)), f->rdi, f->rsi, f->rdx, f->r10, f->r8, f->r9);
   if (!d || !d->framed) {
     noteUnimplemented(nr);
     f->rax = static_cast<uint64_t>(-long{ENOSYS});
@@ -109,11 +110,14 @@ void osv_syscall_frame(Frame *f) {
     f->rax = static_cast<uint64_t>(d->framed(*f));
   }
   if (tracing)
-    log(LogLevel::Info, "[{}] {} = {}", current().tid, syscallName(static_cast<unsigned>(nr)), static_cast<int64_t>(f->rax));
+    log(LogLevel::Info, "[{}] {} = {}", current().tid, syscallName(static_cast<unsigned>(nr)),
+        static_cast<int64_t>(f->rax));
 }
 }
 
-std::string_view syscallName(unsigned nr) { return nr < SYSCALL_COUNT && descriptors.at[nr].name ? descriptors.at[nr].name : "?"; }
+std::string_view syscallName(unsigned nr) {
+  return nr < SYSCALL_COUNT && descriptors.at[nr].name ? descriptors.at[nr].name : "?";
+}
 
 void reportUnimplemented() {
   for (unsigned nr = 0; nr < SYSCALL_COUNT; nr++)

@@ -13,7 +13,9 @@ unsigned descriptorLimit() {
   return static_cast<unsigned>(std::min<uint64_t>(currentProcess().limits[RLIMIT_NOFILE].rlim_cur, 1u << 20));
 }
 
-void fileTruncated(const MemoryObject &object, uint64_t firstPage) { currentProcess().addressSpace->zapObject(object, firstPage); }
+void fileTruncated(const MemoryObject &object, uint64_t firstPage) {
+  currentProcess().addressSpace->zapObject(object, firstPage);
+}
 
 UserPath::~UserPath() {
   if (heap)

@@ -7,8 +7,8 @@
 #include "kernel/lib/Result.h"
 #include "kernel/lib/UserPtr.h"
 #include "kernel/signal/SignalState.h"
-#include <asm/stat.h>
 #include <asm/signal.h>
+#include <asm/stat.h>
 #include <linux/futex.h>
 #include <linux/resource.h>
 #include <linux/time_types.h>

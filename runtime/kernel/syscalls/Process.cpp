@@ -117,7 +117,6 @@ Result<long> setGids(uint32_t r, uint32_t e, uint32_t s) {
 }
 } // namespace
 
-
 Result<long> sys_setuid(unsigned uid) {
   if (uid == kKeep)
     return Errno::Inval;

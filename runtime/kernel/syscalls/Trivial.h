@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// Handlers so small that a call and the saving of registers around it would be most of their cost: inline, so that the gate's adapter
-// (Dispatch.cpp) is the handler. They touch a few words of the running thread's process and call nothing.
+// Handlers so small that a call and the saving of registers around it would be most of their cost: inline, so that the
+// gate's adapter (Dispatch.cpp) is the handler. They touch a few words of the running thread's process and call
+// nothing.
 #pragma once
 #include "kernel/Process.h"
 #include "kernel/syscalls/Handlers.h"

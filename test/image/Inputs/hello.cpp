@@ -56,7 +56,8 @@ int main(int argc, char **argv) {
   int total = 0;
   for (int sum : sums)
     total += sum;
-  std::cout << "total " << total << " seen " << seen.size() << " made " << made << " gone " << gone << " " << name << '\n';
+  std::cout << "total " << total << " seen " << seen.size() << " made " << made << " gone " << gone << " " << name
+            << '\n';
   std::condition_variable ready;
   int turn = 0;
   std::thread pong([&] {

@@ -291,7 +291,7 @@ int main(void) {
   char fifo[] = "/tmp/osv-fifo-XXXXXX";
   close(mkstemp(fifo));
   unlink(fifo);
-  NUM(mkfifo(fifo, 0600) );
+  NUM(mkfifo(fifo, 0600));
   NUM(open(fifo, O_WRONLY | O_NONBLOCK));
   int rf = open(fifo, O_RDONLY | O_NONBLOCK), wf = open(fifo, O_WRONLY);
   NUM(write(wf, "fifo", 4));

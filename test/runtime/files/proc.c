@@ -71,7 +71,8 @@ int main(int argc, char **argv) {
   CHECK(has("/proc/self/status", "\nState:\tR (running)\n"));
   int pid;
   char state;
-  CHECK(sscanf(slurp("/proc/self/stat"), "%d (%255[^)]) %c", &pid, name, &state) == 3 && pid == getpid() && state == 'R');
+  CHECK(sscanf(slurp("/proc/self/stat"), "%d (%255[^)]) %c", &pid, name, &state) == 3 && pid == getpid() &&
+        state == 'R');
   int fields = 0;
   for (char *p = text; *p; p++)
     fields += *p == ' ';

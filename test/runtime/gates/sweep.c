@@ -49,12 +49,12 @@ __asm__(".text\n"
         ".globl checkedCall\n"
         "checkedCall:\n"
         "  pushq %rbx; pushq %rbp; pushq %r12; pushq %r13; pushq %r14; pushq %r15\n"
-        "  pushq %rsi\n"                      // out, found again by rsp
+        "  pushq %rsi\n" // out, found again by rsp
         "  movq %rdx, %rax\n"
         "  movq %rdi, %rcx\n"
         "  .set i, 0\n"
         "  .rept 16\n"
-        "  movq 120+8*i(%rcx), %rbx\n"        // red zone: -8..-128
+        "  movq 120+8*i(%rcx), %rbx\n" // red zone: -8..-128
         "  movq %rbx, -8-8*i(%rsp)\n"
         "  .set i, i+1\n"
         "  .endr\n"
@@ -65,15 +65,15 @@ __asm__(".text\n"
         "  movq 40(%rcx), %r8; movq 48(%rcx), %r9; movq 56(%rcx), %r10; movq 64(%rcx), %r12; movq 72(%rcx), %r13\n"
         "  movq 80(%rcx), %r14; movq 88(%rcx), %r15\n"
         "  movq %rsp, 104(%rcx)\n"
-        "  stc; std\n"                        // flags with DF: the kernel must cope, and give it back
-        "  nopl 0x100(%rax,%rax,1)\n"         // room for the jump: the site is rewritten unless --patch=none
+        "  stc; std\n"                // flags with DF: the kernel must cope, and give it back
+        "  nopl 0x100(%rax,%rax,1)\n" // room for the jump: the site is rewritten unless --patch=none
         "  syscall\n"
         "  movq %rsp, %r11\n"
-        "  leaq -128(%rsp), %rsp\n"           // lea: keeps the flags; the red zone stays as it is above
+        "  leaq -128(%rsp), %rsp\n" // lea: keeps the flags; the red zone stays as it is above
         "  pushfq\n"
         "  cld\n"
         "  movq %r11, %rsp\n"
-        "  movq (%rsp), %rcx\n"               // out
+        "  movq (%rsp), %rcx\n" // out
         "  movq %rbx, (%rcx); movq %rdx, 8(%rcx); movq %rsi, 16(%rcx); movq %rdi, 24(%rcx); movq %rbp, 32(%rcx)\n"
         "  movq %r8, 40(%rcx); movq %r9, 48(%rcx); movq %r10, 56(%rcx); movq %r12, 64(%rcx); movq %r13, 72(%rcx)\n"
         "  movq %r14, 80(%rcx); movq %r15, 88(%rcx); movq %rsp, 104(%rcx); movq %rax, 112(%rcx)\n"
@@ -104,7 +104,8 @@ static void handler(int signo) {
     handlerErrors++;
   // Other values in every XMM register than the interrupted code has, and a page fault inside the handler.
   __asm__ volatile(".irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\n pcmpeqd %%xmm\\n, %%xmm\\n\n .endr" ::
-                       : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+                       : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",
+                         "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
   fresh[(freshNext++ % freshPages) * 4096] = 1;
   fired = 1;
 }
@@ -112,11 +113,25 @@ static void handler(int signo) {
 static int check(long n, long expected) {
   int bad = 0;
 #define SAME(field)                                                                                                    \
-  if (in.field != out.field) {                                                                                         \
-    printf("at %ld: %s was 0x%lx, is 0x%lx\n", n, #field, (unsigned long)in.field, (unsigned long)out.field);         \
-    bad = 1;                                                                                                           \
-  }
-  SAME(rbx) SAME(rdx) SAME(rsi) SAME(rdi) SAME(rbp) SAME(r8) SAME(r9) SAME(r10) SAME(r12) SAME(r13) SAME(r14) SAME(r15) SAME(rsp)
+  do {                                                                                                                 \
+    if (in.field != out.field) {                                                                                       \
+      printf("at %ld: %s was 0x%lx, is 0x%lx\n", n, #field, (unsigned long)in.field, (unsigned long)out.field);        \
+      bad = 1;                                                                                                         \
+    }                                                                                                                  \
+  } while (0)
+  SAME(rbx);
+  SAME(rdx);
+  SAME(rsi);
+  SAME(rdi);
+  SAME(rbp);
+  SAME(r8);
+  SAME(r9);
+  SAME(r10);
+  SAME(r12);
+  SAME(r13);
+  SAME(r14);
+  SAME(r15);
+  SAME(rsp);
   if ((out.flags & 0xcd5) != ((out.flags & 0xcd5 & ~0x401ul) | 0x401)) {
     printf("at %ld: flags are 0x%lx\n", n, (unsigned long)out.flags);
     bad = 1;

@@ -38,7 +38,7 @@ static NO_TLS long under(uint64_t fs, char *fresh) {
     for (volatile long i = 0; i < 3000000; i++) // timer interrupts
       ;
     for (int i = 0; i < 64; i++)
-      fresh[i * 4096] = 1;                      // page faults
+      fresh[i * 4096] = 1; // page faults
     call(SYS_sched_yield, 0, 0, 0);
     call(SYS_arch_prctl, ARCH_GET_FS, (long)&seen, 0);
     call(SYS_arch_prctl, ARCH_SET_FS, (long)old, 0);
@@ -51,8 +51,8 @@ static NO_TLS long under(uint64_t fs, char *fresh) {
 int main(void) {
   char *fresh = mmap(0, 64 * 4096 * 8, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   char *pages = mmap(0, 4 * 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  mprotect(pages + 4096, 4096, PROT_READ);                // never touched: not resident
-  mprotect(pages + 8192, 4096, PROT_READ | PROT_WRITE);   // not resident
+  mprotect(pages + 4096, 4096, PROT_READ);              // never touched: not resident
+  mprotect(pages + 8192, 4096, PROT_READ | PROT_WRITE); // not resident
   struct {
     const char *what;
     uint64_t fs;

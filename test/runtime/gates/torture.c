@@ -44,15 +44,19 @@ static uint64_t fsSelf(void) {
 long hold(uint64_t seed, long spins, uint64_t *scratch);
 __asm__(".text\n.globl hold\nhold:\n"
         "  pushq %rbx; pushq %rbp; pushq %r12; pushq %r13; pushq %r14; pushq %r15\n"
-        "  movq %rdi, %rbx; leaq 1(%rdi), %rbp; leaq 2(%rdi), %r12; leaq 3(%rdi), %r13; leaq 4(%rdi), %r14; leaq 5(%rdi), %r15\n"
+        "  movq %rdi, %rbx; leaq 1(%rdi), %rbp; leaq 2(%rdi), %r12; leaq 3(%rdi), %r13; leaq 4(%rdi), %r14; leaq "
+        "5(%rdi), %r15\n"
         "  .set i, 0\n  .rept 16\n  leaq 100+i(%rdi), %rax\n  movq %rax, -8-8*i(%rsp)\n  .set i, i+1\n  .endr\n"
-        "  .set i, 0\n .irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\n  leaq 200+\\n(%rdi), %rax\n  movq %rax, %xmm\\n\n  punpcklqdq %xmm\\n, %xmm\\n\n .endr\n"
+        "  .set i, 0\n .irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\n  leaq 200+\\n(%rdi), %rax\n  movq %rax, "
+        "%xmm\\n\n  punpcklqdq %xmm\\n, %xmm\\n\n .endr\n"
         "1: decq %rsi\n  jnz 1b\n"
         "  xorl %eax, %eax\n"
         "  .macro differs a, b\n  leaq \\b(%rdi), %rcx\n  cmpq %rcx, \\a\n  je 2f\n  incq %rax\n 2:\n  .endm\n"
         "  differs %rbx,0\n  differs %rbp,1\n  differs %r12,2\n  differs %r13,3\n  differs %r14,4\n  differs %r15,5\n"
-        "  .set i, 0\n  .rept 16\n  leaq 100+i(%rdi), %rcx\n  cmpq %rcx, -8-8*i(%rsp)\n  je 3f\n  incq %rax\n 3:\n  .set i, i+1\n  .endr\n"
-        "  .irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\n  movups %xmm\\n, (%rdx)\n  leaq 200+\\n(%rdi), %rcx\n  cmpq %rcx, (%rdx)\n  jne 4f\n"
+        "  .set i, 0\n  .rept 16\n  leaq 100+i(%rdi), %rcx\n  cmpq %rcx, -8-8*i(%rsp)\n  je 3f\n  incq %rax\n 3:\n  "
+        ".set i, i+1\n  .endr\n"
+        "  .irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\n  movups %xmm\\n, (%rdx)\n  leaq 200+\\n(%rdi), %rcx\n  cmpq "
+        "%rcx, (%rdx)\n  jne 4f\n"
         "  cmpq %rcx, 8(%rdx)\n  je 5f\n 4: incq %rax\n 5:\n  .endr\n"
         "  popq %r15; popq %r14; popq %r13; popq %r12; popq %rbp; popq %rbx\n  ret\n");
 

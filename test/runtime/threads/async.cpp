@@ -106,7 +106,8 @@ int main() {
   std::thread trying([&] {
     auto begin = std::chrono::steady_clock::now();
     bool got = timed.try_lock_for(std::chrono::milliseconds(2));
-    std::printf("timed: %d, waited %d\n", got, std::chrono::steady_clock::now() - begin >= std::chrono::milliseconds(2));
+    std::printf("timed: %d, waited %d\n", got,
+                std::chrono::steady_clock::now() - begin >= std::chrono::milliseconds(2));
   });
   trying.join();
   timed.unlock();

@@ -182,9 +182,7 @@ static void priorityInheritance(void) {
 struct Shared {
   uint32_t word;
 } *one, *two;
-static void *waitShared(void *arg) {
-  return (void *)futex(&one->word, FUTEX_WAIT, 0, NULL, NULL, 0);
-}
+static void *waitShared(void *arg) { return (void *)futex(&one->word, FUTEX_WAIT, 0, NULL, NULL, 0); }
 
 /// One page mapped twice is one futex.
 static void aliases(void) {
@@ -205,9 +203,7 @@ static void aliases(void) {
 
 static struct futex_waitv vec[3];
 static uint32_t words[3];
-static void *waitVector(void *arg) {
-  return (void *)syscall(SYS_futex_waitv, vec, 3, 0, NULL, CLOCK_MONOTONIC);
-}
+static void *waitVector(void *arg) { return (void *)syscall(SYS_futex_waitv, vec, 3, 0, NULL, CLOCK_MONOTONIC); }
 static void vectors(void) {
   printf("-- futex_waitv\n");
   for (int i = 0; i < 3; i++)

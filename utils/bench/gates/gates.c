@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What the gates cost, in guest instructions. Runs in an image under `osv-run --icount`, where the time-stamp counter counts exactly the
-// instructions that the guest executes (shift=0: one instruction is one nanosecond is one tick); natively it prints cycles, which mean nothing here.
+// What the gates cost, in guest instructions. Runs in an image under `osv-run --icount`, where the time-stamp counter
+// counts exactly the instructions that the guest executes (shift=0: one instruction is one nanosecond is one tick);
+// natively it prints cycles, which mean nothing here.
 //
-// Each figure is the difference of two loops, with and without what is measured, over kRounds rounds; so loop and counter cost nothing.
+// Each figure is the difference of two loops, with and without what is measured, over kRounds rounds; so loop and
+// counter cost nothing.
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <sched.h>

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What the gates cost on the host's own processor: the very gates.S of the kernel, linked into an ordinary process. FSGSBASE works in user mode, and
-// GS is free there, so the block and the switches are real; handlers are C++ functions that do nothing. The interrupt gate is entered
-// on a made-up hardware frame. Compiled three times: `gs` and `fs` models, and `none`, the same code with plain symbols in the place of GS.
+// What the gates cost on the host's own processor: the very gates.S of the kernel, linked into an ordinary process.
+// FSGSBASE works in user mode, and GS is free there, so the block and the switches are real; handlers are C++ functions
+// that do nothing. The interrupt gate is entered on a made-up hardware frame. Compiled three times: `gs` and `fs`
+// models, and `none`, the same code with plain symbols in the place of GS.
 #include "abi/AsmOffsets.h"
 #include "abi/Gate.h"
 #include "kernel/arch/Trap.h"
@@ -94,10 +95,18 @@ template <typename F> void measure(benchmark::State &state, F f) {
   state.counters["cycles"] = static_cast<double>(__rdtscp(&aux) - start) / static_cast<double>(n ? n : 1);
 }
 
-void systemCallGate(benchmark::State &s) { measure(s, [] { benchmark::DoNotOptimize(gateCall(39)); }); }
-void interruptGate(benchmark::State &s) { measure(s, [] { interrupt(); }); }
-void functionCall(benchmark::State &s) { measure(s, [] { benchmark::DoNotOptimize(plainCall()); }); }
-void hostGetpid(benchmark::State &s) { measure(s, [] { benchmark::DoNotOptimize(syscall(SYS_getppid)); }); }
+void systemCallGate(benchmark::State &s) {
+  measure(s, [] { benchmark::DoNotOptimize(gateCall(39)); });
+}
+void interruptGate(benchmark::State &s) {
+  measure(s, [] { interrupt(); });
+}
+void functionCall(benchmark::State &s) {
+  measure(s, [] { benchmark::DoNotOptimize(plainCall()); });
+}
+void hostGetpid(benchmark::State &s) {
+  measure(s, [] { benchmark::DoNotOptimize(syscall(SYS_getppid)); });
+}
 
 BENCHMARK(systemCallGate);
 BENCHMARK(interruptGate);

@@ -22,9 +22,7 @@ static void onSignal(int signo) {
     (void)!write(pipes[1], "x", 1);
 }
 
-static void *threadMain(void *argument) {
-  return (void *)((long)argument * 2);
-}
+static void *threadMain(void *argument) { return (void *)((long)argument * 2); }
 
 static void *waiter(void *unused) {
   char c;
