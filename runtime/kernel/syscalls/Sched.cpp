@@ -3,7 +3,6 @@
 // sched_*, getpriority and setpriority. Policies: SCHED_OTHER, SCHED_BATCH (the same here), SCHED_IDLE, SCHED_FIFO,
 // SCHED_RR; SCHED_DEADLINE is not there and refused with EINVAL. The program is root: it may do to its own threads what
 // it likes.
-#define _BITS_TYPES_STRUCT_SCHED_PARAM // libc++ brings glibc's <sched.h>; the kernel's own structures are wanted
 #include "kernel/Process.h"
 #include "kernel/sched/SchedulerState.h"
 #include "kernel/syscalls/Handlers.h"
