@@ -12,6 +12,7 @@
 #include "kernel/CommandLine.h"
 #include "kernel/arch/Cpu.h"
 #include "kernel/arch/Mmu.h"
+#include "kernel/arch/SignalFrame.h"
 #include "kernel/lib/Random.h"
 #include "kernel/lib/UserPtr.h"
 #include "kernel/mm/AddressSpace.h"
@@ -177,7 +178,7 @@ Result<void> pushAuxv(StackBuilder &b, uint64_t vdso, uint64_t execName, uint64_
   TRY(b.aux(AT_HWCAP2, arch::hwcap2()));
   TRY(b.aux(AT_EXECFN, execName));
   TRY(b.aux(AT_PLATFORM, platform));
-  TRY(b.aux(51 /* AT_MINSIGSTKSZ */, 1024 + 512 + arch::fpuStateSize())); // frame without FP state, plus it
+  TRY(b.aux(51 /* AT_MINSIGSTKSZ */, arch::minSignalStack()));
   return b.aux(AT_NULL, 0);
 }
 
