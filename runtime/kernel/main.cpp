@@ -80,6 +80,7 @@ void kernelMain(std::string_view line) {
   log(LogLevel::Info, "osv: {} TLS model, {} KiB of memory", osv_image.tlsModel == abi::kTlsGs ? "gs" : "fs",
       memoryStats().totalPages * 4);
   arch::startOtherCpus();
+  arch::releaseBootMemory(); // what only starting needed
   auto process = make<Process>();
   VERIFY(process.ok());
   foreground = *process;

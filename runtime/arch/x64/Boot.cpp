@@ -39,21 +39,42 @@ inline constexpr unsigned kMaxRanges = 32;
 struct Range {
   uint64_t start, end;
 };
+extern "C" char osv_boot_pml4[], osv_kernel_start[], osv_kernel_end[];
 
 template <typename T> const T *physical(uint64_t p) { return static_cast<const T *>(directMap(PAddr(p))); }
 
-/// Hands [r.start, r.end) to the allocator but for the `holes` (sorted by start).
-void addMemoryBut(Range r, std::span<const Range> holes) {
-  uint64_t at = r.start;
-  for (const Range &hole : holes) {
-    if (hole.end <= at || hole.start >= r.end)
-      continue;
-    if (hole.start > at)
-      addMemory(PAddr(at), PAddr(hole.start));
-    at = hole.end;
+/// What of the RAM is in use from the start, besides the program's segments. Whole pages.
+constinit Range lowMemory{0, kLowMemory}, commandLinePages{};
+constinit Range lowRam{}; ///< what of lowMemory is RAM
+
+uint64_t kernelPhys(const char *p) {
+  return reinterpret_cast<uint64_t>(p) - reinterpret_cast<uint64_t>(osv_phys_delta);
+}
+
+/// The first range in use that ends after `at`; when there is none, an empty one at the end of everything.
+Range nextUsed(uint64_t at) {
+  Range first{~0ull, ~0ull};
+  auto look = [&](uint64_t start, uint64_t end) {
+    if (end > at && start < first.start)
+      first = {start, end};
+  };
+  look(lowMemory.start, lowMemory.end);
+  look(commandLinePages.start, commandLinePages.end);
+  look(kernelPhys(osv_kernel_start), kernelPhys(osv_kernel_end));
+  for (const abi::Segment &s : osv_image.segments)
+    if (s.filesz)
+      look(roundDown(s.paddr, kPageSize), roundUp(s.paddr + s.filesz, kPageSize));
+  return first;
+}
+
+/// Hands what is free of [r.start, r.end) to the allocator: also the gaps between the parts of the image.
+void addFreeMemory(Range r) {
+  for (uint64_t at = r.start; at < r.end;) {
+    Range used = nextUsed(at);
+    if (used.start > at)
+      addMemory(PAddr(at), PAddr(std::min(used.start, r.end)));
+    at = used.end;
   }
-  if (at < r.end)
-    addMemory(PAddr(at), PAddr(r.end));
 }
 
 void initMemory(const StartInfo &info, std::string_view commandLine) {
@@ -65,23 +86,21 @@ void initMemory(const StartInfo &info, std::string_view commandLine) {
     uint64_t start = roundUp(e.addr, kPageSize), end = roundDown(e.addr + e.size, kPageSize);
     if (e.type == kTypeRam && start < end && count < kMaxRanges)
       ram[count++] = {start, end};
+    if (e.type == kTypeRam && start < kLowMemory && start < end)
+      lowRam = {start, std::min(end, kLowMemory)};
   }
   // The command line stays where the monitor put it (the process's arguments point into it); the memory map is not
   // needed again.
   uint64_t line = directMapPhys(commandLine.data()).value;
-  Range holes[] = {{0, kLowMemory},
-                   {roundDown(line, kPageSize), roundUp(line + commandLine.size() + 1, kPageSize)},
-                   {osv_image.imageStart, osv_image.imageEnd}};
-  if (holes[1].start > holes[2].start)
-    std::swap(holes[1], holes[2]);
+  commandLinePages = {roundDown(line, kPageSize), roundUp(line + commandLine.size() + 1, kPageSize)};
   PhysRange ranges[kMaxRanges + 1];
   for (unsigned i = 0; i < count; i++) {
     ranges[i] = {PAddr(ram[i].start), PAddr(ram[i].end)};
     if (ram[i].start < kBootMapped)
-      addMemoryBut({ram[i].start, ram[i].end < kBootMapped ? ram[i].end : kBootMapped}, holes);
+      addFreeMemory({ram[i].start, std::min(ram[i].end, kBootMapped)});
   }
   // Some monitors put it outside of what they call RAM (qboot: below 1 MiB, reserved).
-  Range where{roundDown(line, kPageSize), roundUp(line + commandLine.size() + 1, kPageSize)};
+  const Range &where = commandLinePages;
   bool inRam =
       std::any_of(ram, ram + count, [&](const Range &r) { return where.start >= r.start && where.end <= r.end; });
   if (!inRam)
@@ -89,10 +108,22 @@ void initMemory(const StartInfo &info, std::string_view commandLine) {
   initMmu({ranges, count + !inRam}); // the whole RAM is reachable from here on, kernel text is read-only
   for (unsigned i = 0; i < count; i++)
     if (ram[i].end > kBootMapped)
-      addMemoryBut({ram[i].start > kBootMapped ? ram[i].start : kBootMapped, ram[i].end}, holes);
+      addFreeMemory({std::max(ram[i].start, kBootMapped), ram[i].end});
 }
 
 } // namespace
+
+void releaseBootMemory() {
+  lowMemory = {0, kPageSize}; // page 0 is no page
+  addFreeMemory(lowRam);
+  // boot.S has the tables in a row, the stack (now the idle thread's) behind them.
+  PAddr tables(kernelPhys(osv_boot_pml4));
+  PAddr end = tables + static_cast<size_t>(osv_boot_stack - osv_boot_pml4);
+  if (!adoptPages(tables, end).ok())
+    return;
+  for (; tables < end; tables += kPageSize)
+    releasePage(tables);
+}
 
 /// Boot CPU, its boot stack and block, interrupts off.
 extern "C" [[noreturn]] void osv_boot(uint64_t startInfo) {

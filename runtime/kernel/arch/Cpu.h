@@ -33,6 +33,8 @@ unsigned cpuCount();
 /// Finds and starts every other processor; each enters the scheduler (enterSchedulerOnCpu). Boot CPU, interrupts off,
 /// when memory, clock and the boot CPU's scheduler work. One that does not start is reported and done without.
 void startOtherCpus();
+/// Gives the memory that only starting needed to the page allocator. After startOtherCpus.
+void releaseBootMemory();
 /// Asks `cpu` to look at its run queue (sets kWorkReschedule on its running thread in the IPI). Any context.
 void sendRescheduleIpi(unsigned cpu);
 /// Runs `fn(arg)` on every other CPU with interrupts off and waits until all have (TLB shoot-down). Interrupts on, no
