@@ -29,11 +29,13 @@ enum class FrameType : uint8_t {
   Log = 3,       ///< kernel log text, UTF-8, lines end in \n
   Exit = 4,      ///< ExitFrame; the last frame. The host may end the machine at once
   Backtrace = 5, ///< after a panic: payload is u64 addresses, innermost first, to be symbolised by the host
+  Stop = 6,      ///< no payload: the program has stopped (SIGSTOP, Ctrl-Z), and waits for a Signal frame with SIGCONT
   // host to guest
   Stdin = 16,
   StdinEof = 17,   ///< no payload: end of file on standard input
   Signal = 18,     ///< u8 signal number for the program (Ctrl-C: SIGINT)
   WindowSize = 19, ///< u16 rows, u16 columns
+  Closed = 20,     ///< u8 Stdout or Stderr: nobody reads it any more, so that writing to it is EPIPE and SIGPIPE
 };
 
 struct ExitFrame {
@@ -49,6 +51,7 @@ enum ExitKind : uint8_t { kExited = 0, kSignalled = 1, kPanicked = 2 };
 //   osv.winsize=ROWSxCOLS
 //   osv.args=A,B,...         replaces argv[1..] of the image (present but empty: no arguments)
 //   osv.env=K=V,...          added to the environment of the image; a later K wins
+//   osv.ignore=N             bit n-1 set: signal n is ignored when the program starts
 //   osv.log=N                0 errors, 1 warnings, 2 info (default), 3 debug
 //   osv.trace=1              log every system call (strace)
 //   osv.hz=N                 preemption ticks a second (default 250)

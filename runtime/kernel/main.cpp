@@ -59,6 +59,14 @@ std::string_view programName() {
   return path.substr(path.rfind('/') + 1);
 }
 
+/// What the program inherits as ignored (nohup, a shell's background jobs).
+void ignoreSignals(Process &p) {
+  SigSet ignored = commandLineNumber("osv.ignore", 0) & ~kUnblockable;
+  for (int signo = 1; signo <= kSignalCount; signo++)
+    if (ignored & sigBit(signo))
+      p.signals.actions[signo - 1].handler = 1; // SIG_IGN
+}
+
 /// The program's first thread, before it is in the program.
 void programThread(void *arg) {
   Frame frame;
@@ -83,7 +91,9 @@ void kernelMain(std::string_view line) {
   arch::releaseBootMemory(); // what only starting needed
   auto process = make<Process>();
   VERIFY(process.ok());
+  ignoreSignals(**process);
   foreground = *process;
+  setStopHandler(console::sendStop);
   console::setSignalHandler([](int signo) { sendKernelSignal(*foreground, signo); }); // Ctrl-C, window size
   auto first = createProcessThread(**process, programName(), programThread, *process);
   if (!first.ok())

@@ -6,10 +6,12 @@
 //
 //   (none), echo  copies Stdin frames to stdout, exits with 42 at StdinEof
 //   cmdline       prints the kernel command line on stdout
+//   brief         writes a line to stdout and exits with 0
 //   both          writes to stdout, stderr and the log in turn, exits with 3
 //   flood         writes 1 MiB of pattern to stdout
 //   signal        dies as by SIGTERM (15)
-//   wait          writes "ready", then the number of each Signal frame that comes; exits at the second one
+//   wait          writes "ready", then the number of each Signal frame that comes; exits at the second one, or with 6
+//                 when stdout is told to be closed
 //   deaf          writes "ready" and never reads its input
 //   panic         logs, sends a backtrace and panics
 //   hang          prints to stdout and stops
@@ -18,7 +20,7 @@
 //   silent        triple-faults before the magic, after printing as firmware would
 #include <stdint.h>
 
-enum { kStdout = 1, kStderr, kLog, kExit, kBacktrace, kStdin = 16, kStdinEof, kSignal, kWindowSize };
+enum { kStdout = 1, kStderr, kLog, kExit, kBacktrace, kStdin = 16, kStdinEof, kSignal, kWindowSize, kClosed };
 enum { kPort = 0x3f8 };
 
 static inline void out(uint16_t port, uint8_t value) { __asm__ volatile("outb %0, %1" ::"a"(value), "Nd"(port)); }
@@ -113,8 +115,11 @@ static void echo(void) {
 
 static void waitForSignals(void) {
   put(kStdout, "ready\n");
-  for (int seen = 0;;)
-    if (getFrame() == kSignal) {
+  for (int seen = 0;;) {
+    uint8_t type = getFrame();
+    if (type == kClosed && payload[0] == kStdout)
+      finish(0, 6);
+    if (type == kSignal) {
       char text[] = "signal 00\n";
       text[7] += payload[0] / 10;
       text[8] += payload[0] % 10;
@@ -122,6 +127,7 @@ static void waitForSignals(void) {
       if (++seen == 2)
         finish(0, 0);
     }
+  }
 }
 
 __attribute__((noinline)) static void panicInside(void) {
@@ -166,6 +172,9 @@ void run(const struct StartInfo *info) {
   if (wants(line, "cmdline")) {
     put(kStdout, line);
     put(kStdout, "\n");
+    finish(0, 0);
+  } else if (wants(line, "brief")) {
+    put(kStdout, "hello\n");
     finish(0, 0);
   } else if (wants(line, "both")) {
     put(kStdout, "one\r\n");

@@ -12,7 +12,7 @@ namespace osv::run {
 using abi::FrameType;
 
 namespace {
-bool isKnown(uint8_t type) { return type >= uint8_t(FrameType::Stdout) && type <= uint8_t(FrameType::Backtrace); }
+bool isKnown(uint8_t type) { return type >= uint8_t(FrameType::Stdout) && type <= uint8_t(FrameType::Stop); }
 
 /// Byte streams may be handed out in pieces; the others have a structure and are collected first.
 bool isStream(FrameType type) {

@@ -8,7 +8,7 @@
 //   - the Exit frame: write out what is queued, kill QEMU at once, take the status from the frame;
 //   - end of QEMU without that frame (triple fault, QEMU's own error): show QEMU's messages and the log, status 71;
 //   - a first SIGINT, SIGTERM, SIGQUIT or SIGHUP is handed to the program, which may catch it; a second one kills the
-//   machine;
+//   machine; Ctrl-C typed at our terminal is just a byte to the guest, and kills when it did not answer the one before;
 //   - the time limit: kill, show the log, status 124.
 #include "Session.h"
 #include "Backtrace.h"
@@ -33,10 +33,12 @@ namespace {
 constexpr size_t kReadSize = 256 << 10;
 constexpr size_t kMaxQueued = 1 << 20;  ///< output that waits for our reader before we stop reading the guest
 constexpr size_t kMaxToGuest = 8 << 10; ///< input that waits for the guest before we stop reading standard input
+constexpr size_t kMaxTyped = 64 << 10;  ///< what is typed beyond this is lost, as in any terminal
 constexpr size_t kMaxLog = 1 << 20;     ///< the oldest half is dropped beyond this
 constexpr size_t kMaxNoise = 64 << 10;
 
-constexpr int kHandledSignals[] = {SIGINT, SIGTERM, SIGQUIT, SIGHUP, SIGWINCH, SIGTSTP, SIGUSR1, SIGUSR2, SIGALRM};
+constexpr int kHandledSignals[] = {SIGINT,  SIGTERM, SIGQUIT, SIGHUP,  SIGWINCH,
+                                   SIGTSTP, SIGCONT, SIGUSR1, SIGUSR2, SIGALRM};
 
 void appendBounded(std::string &to, StringRef bytes, size_t limit) {
   to.append(bytes.data(), bytes.size());
@@ -117,6 +119,10 @@ void Session::onFrame(FrameType type, StringRef payload) {
   case FrameType::Backtrace:
     backtrace += payload;
     break;
+  case FrameType::Stop:
+    output.flush();
+    stopAndContinue();
+    break;
   case FrameType::Exit:
     if (payload.size() == sizeof(abi::ExitFrame)) {
       exit = abi::ExitFrame{uint8_t(payload[0]), uint8_t(payload[1])};
@@ -147,13 +153,28 @@ void Session::readGuest() {
     end = End::Broken;
 }
 
+/// Ctrl-C and Ctrl-\ are for the guest's line discipline, but the next one ends a machine that has said nothing since.
+void Session::watchKeys(StringRef keys) {
+  size_t key = keys.find_first_of("\x03\x1c");
+  if (key == StringRef::npos)
+    return;
+  if (!std::exchange(heardSinceKey, false) || !parser.sawMagic()) {
+    endSignal = keys[key] == '\x03' ? SIGINT : SIGQUIT;
+    end = End::Killed;
+  }
+}
+
 void Session::readStdin() {
   char buffer[abi::kMuxMaxPayload];
   ssize_t n = read(0, buffer, sizeof buffer);
   if (n < 0 && (errno == EAGAIN || errno == EINTR))
     return;
   if (n > 0) {
-    appendFrame(toGuest, FrameType::Stdin, StringRef(buffer, n));
+    StringRef bytes(buffer, n);
+    if (terminal.isEntered())
+      watchKeys(bytes);
+    if (toGuest.size() < kMaxTyped)
+      appendFrame(toGuest, FrameType::Stdin, bytes);
     return;
   }
   stdinOpen = false; // an error (EIO of a lost terminal, EISDIR) ends the input as well
@@ -204,7 +225,7 @@ void Session::sendWindowSize() {
   }
 }
 
-/// Ctrl-Z: the machine stops with us and goes on with us.
+/// The program has stopped: so do we, and the machine. The SIGCONT that lets us go on is handed to the program.
 void Session::stopAndContinue() {
   terminal.leave();
   machine.signal(SIGSTOP);
@@ -213,33 +234,19 @@ void Session::stopAndContinue() {
   terminal.enter();
 }
 
-/// Ctrl-C or Ctrl-\ on a terminal whose line discipline is the guest's.
-void Session::typeKey(char key, int number) {
-  if (!heardSinceKey) {
-    endSignal = number;
-    end = End::Killed;
-    return;
-  }
-  heardSinceKey = false;
-  appendFrame(toGuest, FrameType::Stdin, StringRef(&key, 1));
-}
-
-void Session::handleSignal(int number, bool fromKeyboard) {
-  if (number == SIGTSTP)
-    return stopAndContinue();
+void Session::handleSignal(int number) {
+  if (number == SIGCONT)
+    terminal.enter(); // `fg` of a background job
   if (number == SIGWINCH) {
     if (parser.sawMagic())
       sendWindowSize();
     return;
   }
-  if (fromKeyboard && terminal.isEntered() && parser.sawMagic()) {
-    if (number == SIGINT)
-      return typeKey('\x03', number);
-    if (number == SIGQUIT)
-      return typeKey('\x1c', number);
-  }
+  if (number == SIGTSTP && !parser.sawMagic())
+    return stopAndContinue();
   // Before the kernel listens nobody can be told; a second request means that the program did not obey the first.
-  if (endsProgram(number) && (!parser.sawMagic() || endRequests++ != 0)) {
+  bool counts = endsProgram(number) && !(options.ignoredSignals >> (number - 1) & 1);
+  if (counts && (!parser.sawMagic() || endRequests++ != 0)) {
     endSignal = number;
     end = End::Killed;
     return;
@@ -253,11 +260,11 @@ void Session::handleSignal(int number, bool fromKeyboard) {
 void Session::readSignals() {
   signalfd_siginfo info;
   while (read(signalFd, &info, sizeof info) == sizeof info)
-    handleSignal(int(info.ssi_signo), info.ssi_code == SI_KERNEL);
+    handleSignal(int(info.ssi_signo));
 }
 
 void Session::step() {
-  enum { kSignals, kTimer, kGuestIn, kGuestOut, kMessages, kStdin, kSink, kCount };
+  enum { kSignals, kTimer, kGuestIn, kGuestOut, kMessages, kStdin, kSink, kStdout, kStderr, kCount };
   pollfd fds[kCount];
   for (pollfd &fd : fds)
     fd = {-1, 0, 0};
@@ -265,12 +272,15 @@ void Session::step() {
   fds[kTimer] = {timerFd, POLLIN, 0};
   if (output.size() < kMaxQueued)
     fds[kGuestOut] = {machine.fromGuest, POLLIN, 0};
-  if (sent < toGuest.size())
+  if (sent < toGuest.size() && parser.sawMagic())
     fds[kGuestIn] = {machine.toGuest, POLLOUT, 0};
   fds[kMessages] = {machine.messages, POLLIN, 0};
-  if (stdinOpen && parser.sawMagic() && toGuest.size() - sent < kMaxToGuest)
+  // Keys are always looked at: one of them may be to end a machine that does not take any.
+  if (stdinOpen && (terminal.isEntered() || (parser.sawMagic() && toGuest.size() - sent < kMaxToGuest)))
     fds[kStdin] = {0, POLLIN, 0};
   fds[kSink] = {output.pollFd(), POLLOUT, 0};
+  fds[kStdout] = {output.pipeFd(1), 0, 0};
+  fds[kStderr] = {output.pipeFd(2), 0, 0};
 
   if (poll(fds, kCount, -1) < 0)
     return; // EINTR
@@ -286,12 +296,15 @@ void Session::step() {
     readGuest();
   if (fds[kStdin].revents)
     readStdin();
-  if (sent < toGuest.size())
+  if (sent < toGuest.size() && parser.sawMagic())
     writeGuest();
-  if (output.takeBrokenPipe()) {
-    // Nobody reads the program's output any more: natively its next write raises SIGPIPE.
-    char payload = SIGPIPE;
-    appendFrame(toGuest, FrameType::Signal, StringRef(&payload, 1));
+  // Nobody reads the program's output any more: its next write is to fail as it would natively.
+  for (int fd : {1, 2}) {
+    if (fds[fd == 1 ? kStdout : kStderr].revents & POLLERR)
+      output.readerGone(fd);
+    char stream = char(fd == 1 ? FrameType::Stdout : FrameType::Stderr);
+    if (parser.sawMagic() && output.takeBrokenPipe(fd))
+      appendFrame(toGuest, FrameType::Closed, StringRef(&stream, 1));
   }
 }
 

@@ -23,8 +23,9 @@ enum OwnStatus : int {
 };
 
 struct SessionOptions {
-  std::string image;  ///< for symbols
-  double timeout = 0; ///< seconds; 0: none
+  std::string image;           ///< for symbols
+  uint64_t ignoredSignals = 0; ///< bit n-1: our parent wants signal n to be ignored
+  double timeout = 0;          ///< seconds; 0: none
   bool verbose = false;
   bool machineMayWait = false; ///< gdb holds the machine: no complaint about a missing start
 };
@@ -41,8 +42,8 @@ private:
 
   void step();
   void readSignals();
-  void handleSignal(int number, bool fromKeyboard);
-  void typeKey(char key, int number);
+  void handleSignal(int number);
+  void watchKeys(llvm::StringRef keys);
   void stopAndContinue();
   void readGuest();
   void readStdin();

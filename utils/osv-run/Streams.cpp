@@ -27,6 +27,7 @@ OutputQueue::OutputQueue() {
     if (fstat(fd, &info) != 0)
       continue;
     sink.isSocket = S_ISSOCK(info.st_mode);
+    sink.isPipe = S_ISFIFO(info.st_mode);
     if (!S_ISFIFO(info.st_mode) && !S_ISCHR(info.st_mode))
       continue;
     std::string path = "/proc/self/fd/" + std::to_string(fd);
@@ -74,10 +75,12 @@ void OutputQueue::flush() {
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
       return;
     if (n < 0) {
+      if (errno == EPIPE) {
+        readerGone(segment.fd);
+        continue;
+      }
       sink.dead = true;
-      if (errno == EPIPE)
-        brokenPipe = true;
-      else if (lostBecause.empty())
+      if (lostBecause.empty())
         lostBecause = (segment.fd == 1 ? "standard output: " : "standard error: ") + sys::StrError();
       continue;
     }

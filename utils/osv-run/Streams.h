@@ -22,8 +22,12 @@ public:
   int pollFd() const;
   /// Writes what can be written now.
   void flush();
-  /// True once after a reader went away (EPIPE).
-  bool takeBrokenPipe() { return std::exchange(brokenPipe, false); }
+  /// The pipe behind `fd` (1 or 2), to be watched for POLLERR: its reader went away; -1 when it is none or that is
+  /// known.
+  int pipeFd(int fd) const { return sinks[fd].isPipe && !sinks[fd].dead ? sinks[fd].fd : -1; }
+  void readerGone(int fd) { sinks[fd].dead = sinks[fd].broken = true; }
+  /// True once after the reader of `fd` went away.
+  bool takeBrokenPipe(int fd) { return std::exchange(sinks[fd].broken, false); }
   /// Why output was lost ("standard output: No space left on device"); empty when none was.
   llvm::StringRef lost() const { return lostBecause; }
 
@@ -31,8 +35,9 @@ private:
   struct Sink {
     int fd = -1;           ///< where to write: our descriptor, or the same file opened again as non-blocking
     bool mayBlock = false; ///< could not be made non-blocking: write in pieces that fit after POLLOUT
-    bool isSocket = false;
+    bool isSocket = false, isPipe = false;
     bool dead = false;
+    bool broken = false; ///< dead for want of a reader, and not yet told
   };
   struct Segment {
     int fd;
@@ -44,7 +49,6 @@ private:
   Sink sinks[3];
   std::deque<Segment> segments;
   size_t bytesQueued = 0;
-  bool brokenPipe = false;
   std::string lostBecause;
 };
 

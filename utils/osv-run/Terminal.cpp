@@ -30,7 +30,7 @@ void TerminalMode::enter() {
   if (!isTerminal || entered || tcgetpgrp(0) != getpgrp())
     return;
   termios mode = saved;
-  mode.c_lflag &= ~tcflag_t(ICANON | ECHO | IEXTEN);
+  mode.c_lflag &= ~tcflag_t(ICANON | ECHO | IEXTEN | ISIG);
   mode.c_iflag &= ~tcflag_t(IXON | ICRNL | INLCR | IGNCR | ISTRIP);
   if (ownsOutput) // not for `osv-run x.img | cat`: cat writes to this terminal and needs its CR LF
     mode.c_oflag &= ~tcflag_t(OPOST);

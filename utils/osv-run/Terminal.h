@@ -18,7 +18,7 @@ unsigned terminalMask();
 std::optional<WindowSize> windowSize();
 
 /// Puts a terminal on standard input into character mode, because the line discipline (echo, line editing, end of file,
-/// CR LF) is the guest's; signals stay the host's. Restores it when destroyed. Does nothing when standard input is no
+/// CR LF, the keys that are signals) is the guest's. Restores it when destroyed. Does nothing when standard input is no
 /// terminal.
 class TerminalMode {
 public:

@@ -4,6 +4,7 @@
 // it would behave natively: same standard streams, byte for byte, same exit status.
 //
 // Here: the command line and the order of things. Machine knows QEMU, Frames the protocol, Session moves the bytes.
+#include "ImageFile.h"
 #include "Machine.h"
 #include "Session.h"
 #include "Terminal.h"
@@ -15,6 +16,7 @@
 #include "llvm/Support/Errno.h"
 #include "llvm/Support/raw_ostream.h"
 #include <cerrno>
+#include <csignal>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -60,6 +62,18 @@ void openStandardDescriptors() {
     close(fd);
 }
 
+/// The signals that whoever started us wants to be ignored (nohup; a shell's background jobs): bit n-1 for signal n.
+/// The program inherits that, as it would natively.
+uint64_t ignoredSignals() {
+  uint64_t set = 0;
+  for (int number = 1; number <= 31; ++number) {
+    struct sigaction action;
+    if (sigaction(number, nullptr, &action) == 0 && action.sa_handler == SIG_IGN)
+      set |= uint64_t(1) << (number - 1);
+  }
+  return set;
+}
+
 template <typename T> T numberOption(const InputArgList &args, OptionId id, StringRef name, T otherwise, T least) {
   const Arg *arg = args.getLastArg(id);
   if (!arg)
@@ -94,6 +108,8 @@ std::string kernelCommandLine(const InputArgList &args, const std::vector<std::s
       usageError("'" + entry + "' is not a variable: --env wants NAME=VALUE");
   if (!environment.empty())
     line += " " + listWord("osv.env", environment);
+  if (uint64_t ignored = ignoredSignals())
+    line += " osv.ignore=" + utostr(ignored);
   if (args.hasArg(OPT_trace))
     line += " osv.trace=1";
   for (const std::string &words : args.getAllArgValues(OPT_append_EQ))
@@ -112,24 +128,6 @@ void printCommand(ArrayRef<std::string> command) {
       outs() << '\'' << join(split(word, '\''), "'\\''") << '\'';
   }
   outs() << '\n';
-}
-
-/// QEMU would say "could not load kernel" for all of these.
-void checkImage(const std::string &image) {
-  int fd = open(image.c_str(), O_RDONLY | O_CLOEXEC);
-  char magic[4] = {};
-  ssize_t n = fd < 0 ? -1 : read(fd, magic, sizeof magic);
-  if (n < 0) {
-    std::string reason = sys::StrError(); // before errs() looks at its descriptor and changes errno
-    errs() << "osv-run: error: cannot read '" << image << "': " << reason << '\n';
-    exit(kMachineStatus);
-  }
-  close(fd);
-  if (StringRef(magic, n) != "\x7f"
-                             "ELF") {
-    errs() << "osv-run: error: '" << image << "' is not an image: no ELF file; osv-rewrite makes images\n";
-    exit(kMachineStatus);
-  }
 }
 } // namespace
 
@@ -187,6 +185,7 @@ int main(int argc, char **argv) {
 
   SessionOptions sessionOptions;
   sessionOptions.image = machineOptions.image;
+  sessionOptions.ignoredSignals = ignoredSignals();
   sessionOptions.timeout = numberOption<double>(args, OPT_timeout_EQ, "--timeout", 0, 0);
   sessionOptions.verbose = args.hasArg(OPT_verbose, OPT_trace);
 
@@ -195,7 +194,10 @@ int main(int argc, char **argv) {
     printCommand(command);
     return 0;
   }
-  checkImage(machineOptions.image);
+  if (Error error = checkImage(machineOptions.image)) {
+    errs() << "osv-run: error: " << toString(std::move(error)) << '\n';
+    return kMachineStatus;
+  }
   if (machineOptions.gdb)
     errs() << "osv-run: waiting for gdb: gdb " << machineOptions.image << " -ex 'target remote :1234'\n";
 

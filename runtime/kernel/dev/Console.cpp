@@ -51,6 +51,7 @@ struct State {
   bool running = false;  ///< interrupts are set up
   bool receiving = false;
   bool endOfInput = false;
+  bool stdoutClosed = false, stderrClosed = false;
   bool writersWaiting = false;
   bool panicking = false;
   uint32_t pendingEvents = 0;  ///< EPOLL* bits to be announced when the lock is dropped
@@ -159,6 +160,10 @@ void appendAll(abi::FrameType type, const char *bytes, size_t n) {
   }
 }
 
+bool &closedFlag(abi::FrameType stream) {
+  return stream == abi::FrameType::Stderr ? state.stderrClosed : state.stdoutClosed;
+}
+
 bool isCooked(abi::FrameType stream) { return state.terminals & (stream == abi::FrameType::Stderr ? 4 : 2); }
 
 /// Appends with the terminal's output processing; returns how many source bytes were taken.
@@ -211,6 +216,10 @@ struct InputSink {
       raiseSignal(signo);
   }
   void windowSize(uint16_t rows, uint16_t columns) { setWindowSizeLocked({rows, columns}); }
+  void closed(abi::FrameType stream) {
+    closedFlag(stream) = true;
+    state.pendingEvents |= EPOLLOUT | EPOLLWRNORM | EPOLLERR;
+  }
   static void setWindowSizeLocked(WindowSize size) {
     if (size.rows == state.size.rows && size.columns == state.size.columns)
       return;
@@ -361,10 +370,13 @@ void setSignalHandler(void (*fn)(int)) { state.signalHandler = fn; }
 
 Result<size_t> write(abi::FrameType stream, std::span<const char> bytes, bool nonBlocking) {
   size_t done = 0;
-  bool drained = false;
+  bool drained = false, closed = false;
   // Bytes are appended and pumped in turns, each under a short hold of the lock.
   auto step = [&] {
     Guard g;
+    closed = closedFlag(stream);
+    if (closed)
+      return false;
     bool stopped = isCooked(stream) && state.terminal.outputStopped();
     size_t before = done;
     if (!stopped && done < bytes.size()) {
@@ -385,10 +397,12 @@ Result<size_t> write(abi::FrameType stream, std::span<const char> bytes, bool no
         return done;
     if (done == bytes.size())
       return done; // the interrupt sends the rest
+    if (closed)
+      return done ? Result<size_t>(done) : Result<size_t>(Errno::Pipe);
     if (nonBlocking)
       return done ? Result<size_t>(done) : Result<size_t>(Errno::Again);
     Waiter w(state.queue);
-    if (step())
+    if (step() || closed)
       continue;
     if (auto r = w.wait(); !r)
       return done ? Result<size_t>(done) : Result<size_t>(r.error());
@@ -461,6 +475,10 @@ bool outputReady() {
   state.writersWaiting = true; // whoever polls wants to be woken
   return false;
 }
+bool outputClosed(abi::FrameType stream) {
+  Guard g;
+  return closedFlag(stream);
+}
 size_t inputAvailable() {
   Guard g;
   return state.terminals & 1 ? state.terminal.available() : state.receive.used();
@@ -526,6 +544,16 @@ void sendExit(abi::ExitKind kind, uint8_t value) {
     appendAll(abi::FrameType::Exit, record, sizeof record);
   }
   drain();
+}
+
+bool sendStop() {
+  if (!state.mux)
+    return false;
+  Guard g;
+  pollUntilRoom(kHeaderSize + 1);
+  append(abi::FrameType::Stop, nullptr, 0);
+  pump(kPumpBatch);
+  return true;
 }
 
 void sendBacktrace(std::span<const uint64_t> addresses) {

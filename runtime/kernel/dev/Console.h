@@ -24,15 +24,16 @@ Result<void> init();
 void setSignalHandler(void (*fn)(int signo));
 
 /// Queues bytes of a stream (Stdout, Stderr); sleeps while the transmit ring is full, unless `nonBlocking` (EAGAIN).
-/// RestartSys when interrupted before the first byte; else the count.
+/// RestartSys when interrupted before the first byte, EPIPE when nobody reads the stream any more; else the count.
 Result<size_t> write(abi::FrameType stream, std::span<const char> bytes, bool nonBlocking = false);
 /// Never sleeps, any context: for the log.
 void writeLog(std::string_view text);
 /// Takes input bytes; 0 = end of file. Sleeps unless `nonBlocking` (EAGAIN).
 Result<size_t> read(std::span<char> out, bool nonBlocking);
-bool inputReady();       ///< bytes or EOF
-bool outputReady();      ///< a write would not sleep
-size_t inputAvailable(); ///< FIONREAD
+bool inputReady();                        ///< bytes or EOF
+bool outputReady();                       ///< a write would not sleep
+bool outputClosed(abi::FrameType stream); ///< a write fails with EPIPE
+size_t inputAvailable();                  ///< FIONREAD
 /// Woken with EPOLLIN when input arrives and EPOLLOUT when there is room for output; one queue for both.
 WaitQueue &inputQueue();
 WaitQueue &outputQueue();
@@ -54,6 +55,8 @@ void drain();
 /// Gives up on the lock's owner: called first thing by panic, which may have interrupted the console itself.
 void enterPanic();
 void sendExit(abi::ExitKind kind, uint8_t value);
+/// Tells the host that the program has stopped. False: there is nobody who could let it go on (a plain terminal).
+bool sendStop();
 void sendBacktrace(std::span<const uint64_t> addresses);
 
 } // namespace osv::console

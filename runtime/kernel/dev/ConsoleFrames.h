@@ -54,6 +54,7 @@ private:
 ///   void stdinEnd();
 ///   void signal(int signo);
 ///   void windowSize(uint16_t rows, uint16_t columns);
+///   void closed(abi::FrameType stream);   Stdout or Stderr
 /// Unknown frame types are skipped.
 class FrameParser {
 public:
@@ -107,6 +108,8 @@ private:
         sink.windowSize(static_cast<uint16_t>(small[0] | small[1] << 8),
                         static_cast<uint16_t>(small[2] | small[3] << 8));
       return;
+    case abi::FrameType::Closed:
+      return smallUsed >= 1 ? sink.closed(static_cast<abi::FrameType>(small[0])) : void();
     default:
       return;
     }

@@ -5,6 +5,7 @@
 // control.
 #include "kernel/fs/ConsoleFile.h"
 #include "kernel/fs/Inode.h"
+#include "kernel/fs/Pipe.h"
 #include "kernel/fs/Vfs.h"
 #include "kernel/mm/Heap.h"
 #include <algorithm>
@@ -55,8 +56,11 @@ Result<size_t> ConsoleFile::write(IoBuffer &io) {
     if (!copied)
       return done ? Result<size_t>(done) : copied;
     auto written = console::write(stream, buffer.span().first(*copied), nonBlocking());
-    if (!written)
+    if (!written) {
+      if (written.error() == Errno::Pipe)
+        raiseBrokenPipe();
       return done ? Result<size_t>(done) : written;
+    }
     done += *written;
     if (*written < *copied)
       break;
@@ -70,6 +74,8 @@ uint32_t ConsoleFile::poll() {
     ready |= EPOLLIN | EPOLLRDNORM;
   if (writable() && console::outputReady())
     ready |= EPOLLOUT | EPOLLWRNORM;
+  if (writable() && console::outputClosed(stream))
+    ready |= EPOLLERR;
   return ready;
 }
 

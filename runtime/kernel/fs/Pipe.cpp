@@ -121,9 +121,9 @@ __attribute__((noinline)) Result<size_t> Pipe::writeSlow(IoBuffer &io, bool nonB
   bool atomic = io.remaining() <= kAtomic;
   do {
     if (readers == 0) [[unlikely]] {
+      raiseBrokenPipe();
       if (done)
         break;
-      raiseBrokenPipe();
       return Errno::Pipe;
     }
     uint32_t room = limit - used();

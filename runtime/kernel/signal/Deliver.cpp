@@ -22,6 +22,7 @@
 #include "kernel/sched/Scheduler.h"
 #include "kernel/signal/Queue.h"
 #include "kernel/signal/SignalInternal.h"
+#include "kernel/time/Time.h"
 
 namespace osv {
 namespace {
@@ -29,6 +30,7 @@ namespace {
 constexpr uint64_t kNoSyscall = ~0ull; ///< Frame::error of a frame that must not be restarted
 constexpr uint64_t kSyscallLength = 2; ///< bytes of the instruction
 constexpr uint64_t kRestartSyscallNumber = 219;
+constexpr Nanos kStopCheck = 1'000'000;
 
 void settleRestart(Frame &frame, const SignalAction *handler) {
   if (!frame.isSyscall() || frame.error == kNoSyscall)
@@ -69,10 +71,20 @@ void settleRestart(Frame &frame, const SignalAction *handler) {
   exitProcess(0, info.si_signo);
 }
 
-void sayStopIgnored(int signo) {
-  static std::atomic<bool> said{false};
-  if (!said.exchange(true))
-    log(LogLevel::Warn, "signal {}: stopping is not supported, the program runs on", signo);
+constinit bool (*stopHandler)() = nullptr;
+
+/// Stops the program. This thread waits for SIGCONT (or its end); the others stand still with the machine, soon.
+void stopProgram(int signo) {
+  stopped.store(true, std::memory_order_relaxed);
+  if (!stopHandler || !stopHandler())
+    return log(LogLevel::Warn, "signal {}: nobody could let the program go on, so it is not stopped", signo);
+  WaitQueue nobody;
+  Waiter w(nobody);
+  while (stopped.load(std::memory_order_relaxed)) { // the machine stands still: this is no busy wait
+    Result<void> r = w.wait(monotonicNow() + kStopCheck);
+    if (!r && r.error() != Errno::TimedOut)
+      return;
+  }
 }
 
 /// Takes the next signal that has a handler; carries out default actions on the way. False: none is left.
@@ -95,7 +107,7 @@ bool takeHandled(Thread &t, const Frame &frame, siginfo_t &info, SignalAction &a
     if (isIgnored(action, signo))
       continue;
     if (defaultAction(signo) == DefaultAction::Stop)
-      sayStopIgnored(signo);
+      stopProgram(signo);
     else
       dieOf(info, frame);
   }
@@ -114,6 +126,8 @@ void stackOverflow(Thread &t, int signo) {
 }
 
 } // namespace
+
+void setStopHandler(bool (*fn)()) { stopHandler = fn; }
 
 void deliverSignals(Frame &frame) {
   Thread &t = current();

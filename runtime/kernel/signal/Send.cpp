@@ -68,6 +68,8 @@ void notifyOne(Process &p, int signo) {
 
 /// SIGCONT takes back stop signals, and they take back SIGCONT, even when blocked or ignored.
 void cancelOpposites(Process &p, int signo) {
+  if (signo == SIGCONT)
+    stopped.store(false, std::memory_order_relaxed);
   SigSet which = signo == SIGCONT ? kStopSignals : kStopSignals & sigBit(signo) ? sigBit(SIGCONT) : 0;
   if (!which)
     return;
@@ -94,6 +96,8 @@ bool droppedAtOnce(Process &p, Thread *t, int signo) {
 }
 
 } // namespace
+
+constinit std::atomic<bool> stopped{false};
 
 void flushLocked(Process &p, PendingSignals &from, SigSet which) {
   flushPending(from, which, [&p](QueuedSignal &entry) { discard(p, entry); });

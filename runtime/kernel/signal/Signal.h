@@ -63,6 +63,10 @@ SigSet pendingSet();
 /// a restart or EINTR. Interrupts on.
 void deliverSignals(Frame &frame);
 
+/// How the program is stopped (SIGSTOP, SIGTSTP, ...): `fn` has the machine stopped from outside, and returns false
+/// when that is not possible.
+void setStopHandler(bool (*fn)());
+
 /// What the program calls the place `rip`: a stub's address becomes that of the instructions it stands for.
 uint64_t originalAddress(uint64_t rip);
 /// The reverse, for an address that the program wants to go on at: where it must when the rewriter has replaced what

@@ -3,6 +3,7 @@
 // What the files of signal/ (and the POSIX timers) share. All under ProcessSignals::lock unless told otherwise.
 #pragma once
 #include "kernel/signal/Signal.h"
+#include <atomic>
 
 namespace osv {
 
@@ -15,6 +16,10 @@ Sent sendLocked(Process &p, Thread *t, const siginfo_t &info, QueuedSignal *entr
 
 /// Takes a pending signal of `wanted` for thread `t`, its own first; 0 when there is none.
 int takeLocked(Thread &t, SigSet wanted, siginfo_t &info);
+
+/// The program has been stopped by a signal, and no SIGCONT has been sent since. It is the machine that stands still,
+/// so there is one such word.
+extern std::atomic<bool> stopped;
 
 /// Forgets the pending signals of `which` of one set.
 void flushLocked(Process &p, PendingSignals &from, SigSet which);

@@ -23,6 +23,7 @@ struct Sink {
   }
   void stdinEnd() { events.push_back("end"); }
   void signal(int signo) { events.push_back("signal " + std::to_string(signo)); }
+  void closed(osv::abi::FrameType stream) { events.push_back("closed " + std::to_string(static_cast<int>(stream))); }
   void windowSize(uint16_t r, uint16_t c) { events.push_back("size " + std::to_string(r) + "x" + std::to_string(c)); }
 };
 
@@ -36,14 +37,14 @@ TEST(FrameParser, TakesFramesApartWhereverTheyAreCut) {
                        frame(osv::abi::FrameType::Stdin, "") + frame(static_cast<osv::abi::FrameType>(99), "ignored") +
                        frame(osv::abi::FrameType::WindowSize, std::string("\x32\0\x84\0", 4)) +
                        frame(osv::abi::FrameType::Stdin, std::string(300, 'x')) +
-                       frame(osv::abi::FrameType::StdinEof, "");
+                       frame(osv::abi::FrameType::Closed, "\x02") + frame(osv::abi::FrameType::StdinEof, "");
   for (size_t cut = 0; cut <= stream.size(); cut++) {
     FrameParser parser;
     Sink sink;
     EXPECT_EQ(parser.feed({stream.data(), cut}, sink), cut);
     EXPECT_EQ(parser.feed({stream.data() + cut, stream.size() - cut}, sink), stream.size() - cut);
     EXPECT_EQ(sink.input, "hello" + std::string(300, 'x'));
-    EXPECT_EQ(sink.events, (std::vector<std::string>{"signal 2", "size 50x132", "end"}));
+    EXPECT_EQ(sink.events, (std::vector<std::string>{"signal 2", "size 50x132", "closed 2", "end"}));
   }
 }
 
