@@ -5,10 +5,12 @@
 // An ELF shared object of its own, linked at build time (vdso.lds), embedded in the runtime (arch/x64/vdso-image.S) and
 // mapped into the program by kernel/vdso/Vdso.cpp right behind its data page, which is therefore at a fixed distance
 // and needs no relocation. This is program code: it runs with the program's FS, on its stack, may be interrupted and
-// preempted anywhere, and touches neither GS nor any thread-local variable, so in both TLS models no gate is involved.
+// preempted anywhere, and touches neither GS nor any thread-local variable, so in both TLS models no gate is involved;
+// the annotations of VDSO_EXPORT have the passes prove that at each build.
 // A bad pointer faults here, in the program, as on Linux.
 //
 // What it cannot answer (CPU clocks, unknown ids) it asks the kernel, by the ordinary instruction.
+#include "abi/Annotations.h"
 #include "kernel/vdso/VdsoData.h"
 #include <linux/time_types.h>
 
@@ -63,7 +65,7 @@ constexpr unsigned kCoarse = bit(5) | bit(6);
 
 } // namespace
 
-#define VDSO_EXPORT extern "C" [[gnu::visibility("default")]]
+#define VDSO_EXPORT extern "C" OSV_APP_ENTRY OSV_PRE_SWITCH [[gnu::visibility("default")]]
 
 VDSO_EXPORT int __vdso_clock_gettime(int clock, TimeSpec *time) {
   if (static_cast<unsigned>(clock) >= osv::kVdsoClocks || !(kClocks >> clock & 1)) [[unlikely]]

@@ -30,7 +30,7 @@ PRE_SWITCH void entry(Lock &lock) {
 
 void afterTheSwitch() { ++depth; }
 
-// O2: error: gate-check: {{.*}}gate-check-clang.cpp:[[#@LINE-15]]: uses thread-local 'depth' before the TLS switch, in 'entry(Lock&)', which calls 'handle(Lock&)' ({{.*}}:[[#@LINE-6]]), which calls 'Lock::take()' ({{.*}}:[[#@LINE-10]], inlined)
+// O2: error: gate-check: {{.*}}gate-check-clang.cpp:[[#@LINE-13]]: uses thread-local 'depth' before the TLS switch, in 'entry(Lock&)', which calls 'handle(Lock&)' ({{.*}}:[[#@LINE-6]]), which calls 'Lock::take()' ({{.*}}:[[#@LINE-9]], inlined)
 // O2-NOT: error: gate-check
 // O2: 1 error generated
-// O0: error: gate-check: {{.*}}gate-check-clang.cpp:[[#@LINE-18]]: uses thread-local 'depth' before the TLS switch, in 'entry(Lock&)', which calls 'handle(Lock&)' ({{.*}}:[[#@LINE-9]]), which calls 'Lock::take()' ({{.*}}:[[#@LINE-13]])
+// O0: error: gate-check: {{.*}}gate-check-clang.cpp:[[#@LINE-16]]: uses thread-local 'depth' before the TLS switch, in 'entry(Lock&)', which calls 'handle(Lock&)' ({{.*}}:[[#@LINE-9]]), which calls 'Lock::take()' ({{.*}}:[[#@LINE-12]])

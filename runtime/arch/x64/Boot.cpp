@@ -125,9 +125,8 @@ void releaseBootMemory() {
     releasePage(tables);
 }
 
-/// Boot CPU, its boot stack and block, interrupts off.
+/// Boot CPU, its boot stack and block, interrupts off; thread_local works.
 extern "C" [[noreturn]] void osv_boot(uint64_t startInfo) {
-  initBootTls(); // thread_local works
   const auto &info = *physical<StartInfo>(startInfo);
   const char *line = physical<char>(info.commandLine);
   std::string_view commandLine(info.commandLine ? line : "", info.commandLine ? __builtin_strlen(line) : 0);
@@ -136,6 +135,7 @@ extern "C" [[noreturn]] void osv_boot(uint64_t startInfo) {
   VERIFY(osv_image.magic == abi::kImageMagic && osv_image.version == abi::kImageVersion);
   detectFeatures(); // patches the gates: kernel text is still writable
   initCpu(0);       // faults are reported from here on
+  initFpu();
   setAcpiRoot(PAddr(info.rsdp));
   initMemory(info, commandLine); // what the monitor left in low memory may be gone afterwards
   initApic();

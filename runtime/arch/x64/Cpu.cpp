@@ -44,6 +44,7 @@ struct alignas(16) CpuTables {
   uint64_t gdt[5];
 };
 CpuTables bootTables;
+CpuTables *tablesOf[kMaxCpus] = {&bootTables};
 alignas(16) Gate64 idt[256];
 
 struct FsgsbaseSite {
@@ -120,15 +121,19 @@ void detectFeatures() {
   }
 }
 
+bool allocCpuTables(unsigned cpu) {
+  auto *tables = static_cast<CpuTables *>(heapAlloc(sizeof(CpuTables), 64));
+  if (!tables)
+    return false;
+  __builtin_memset(tables, 0, sizeof *tables);
+  tablesOf[cpu] = tables;
+  return true;
+}
+
 void initCpu(unsigned cpu) {
-  CpuTables *tables = &bootTables;
-  if (cpu == 0) {
+  CpuTables *tables = tablesOf[cpu];
+  if (cpu == 0)
     fillIdt();
-  } else {
-    tables = static_cast<CpuTables *>(heapAlloc(sizeof(CpuTables), 64));
-    VERIFY(tables != nullptr);
-    __builtin_memset(tables, 0, sizeof *tables);
-  }
   tables->tss.ist[0] = reinterpret_cast<uint64_t>(tables->ist1 + kIst1Size);
   for (unsigned i = 0; i < 3; i++)
     tables->tss.ist[1 + i] = reinterpret_cast<uint64_t>(tables->paranoid[i] + kParanoidSize);
@@ -153,6 +158,16 @@ void initCpu(unsigned cpu) {
   if (features.xsave)
     cr4 |= 1u << 18;
   writeCr4(cr4);
+
+  writeMsr(kMsrEfer, readMsr(kMsrEfer) | 1); // SCE
+  writeMsr(kMsrStar, uint64_t{SELECTOR_CODE} << 32);
+  writeMsr(kMsrLstar, reinterpret_cast<uint64_t>(osv_gate_syscall));
+  writeMsr(kMsrSfmask, 0x44500); // AC, NT, DF, TF
+  if (features.rdtscp)
+    writeMsr(kMsrTscAux, cpu);
+}
+
+void initFpu() {
   if (features.xsave) {
     asm volatile("xsetbv" ::"c"(0), "a"(static_cast<uint32_t>(features.xcr0)),
                  "d"(static_cast<uint32_t>(features.xcr0 >> 32)));
@@ -164,13 +179,6 @@ void initCpu(unsigned cpu) {
   uint32_t mask;
   __builtin_memcpy(&mask, fx + 28, 4);
   features.mxcsrMask = mask ? mask : 0xffbf; // SDM 1, 11.6.6
-
-  writeMsr(kMsrEfer, readMsr(kMsrEfer) | 1); // SCE
-  writeMsr(kMsrStar, uint64_t{SELECTOR_CODE} << 32);
-  writeMsr(kMsrLstar, reinterpret_cast<uint64_t>(osv_gate_syscall));
-  writeMsr(kMsrSfmask, 0x44500); // AC, NT, DF, TF
-  if (features.rdtscp)
-    writeMsr(kMsrTscAux, cpu);
 }
 
 void waitForInterrupt() { asm volatile("sti; hlt; cli" ::: "memory"); }

@@ -3,6 +3,7 @@
 // What the x86-64 files share among themselves: per-CPU tables, detected features, linker-script symbols, MSR numbers.
 // Generic code includes kernel/arch/*.h instead.
 #pragma once
+#include "abi/Annotations.h"
 #include "abi/AsmOffsets.h"
 #include "abi/Gate.h"
 #include "kernel/arch/Cpu.h"
@@ -38,12 +39,17 @@ inline constexpr uint32_t kMsrEfer = 0xc0000080, kMsrStar = 0xc0000081, kMsrLsta
                           kMsrFsBase = 0xc0000100, kMsrGsBase = 0xc0000101, kMsrTscAux = 0xc0000103,
                           kMsrApicBase = 0x1b, kMsrTscDeadline = 0x6e0;
 
+/// Makes the tables that initCpu(cpu) fills; the boot CPU has its own. False: no memory.
+bool allocCpuTables(unsigned cpu);
 /// GDT, TSS and IST stacks, IDT, control registers, SYSCALL MSRs of the running CPU. Interrupts off.
-void initCpu(unsigned cpu);
+OSV_PRE_SWITCH void initCpu(unsigned cpu);
+/// Enables the FP state components and leaves them in their initial state. After initCpu.
+void initFpu();
 /// Detects `features` and patches the FSGSBASE sites when the CPU lacks it. Boot CPU, text still writable.
 void detectFeatures();
-/// Makes thread_local and gate() usable on the boot CPU: the first thing that C++ does.
-void initBootTls();
+/// Makes thread_local and gate() usable on the boot CPU: the first thing that C++ does (boot.S calls it, so that
+/// nothing which needs them is in the same function).
+OSV_PRE_SWITCH void initBootTls() asm("osv_init_boot_tls");
 void initApic();      ///< masks the PICs, enables this CPU's local APIC
 void initApicTimer(); ///< needs now()
 void endOfInterrupt();

@@ -109,7 +109,7 @@ void spin(Nanos ns) {
 /// Starts one; false when it does not come up.
 bool startCpu(unsigned cpu) {
   ThreadContext *context = createBootContext(cpu);
-  if (!context)
+  if (!context || !allocCpuTables(cpu))
     return false;
   auto *page = static_cast<char *>(directMap(kTrampoline));
   auto put = [&](const char *symbol, uint64_t v) { __builtin_memcpy(page + (symbol - osv_trampoline), &v, 8); };
@@ -141,10 +141,16 @@ struct {
 
 } // namespace
 
-/// A further processor, on the stack and block that createBootContext made; interrupts off.
-extern "C" [[noreturn]] void osv_ap(unsigned cpu) {
+/// A further processor, on the stack and block that createBootContext made; interrupts off. The first of two calls from
+/// trampoline.S, without thread-local storage in the `fs` model.
+extern "C" OSV_PRE_SWITCH void osv_init_ap(unsigned cpu) {
   initCpu(cpu);
   loadKernelTls();
+}
+
+/// The second, with everything in place.
+extern "C" [[noreturn]] void osv_ap(unsigned cpu) {
+  initFpu();
   initApic();
   initApicTimer();
   up.fetch_add(1, std::memory_order_release);

@@ -2,6 +2,7 @@
 //
 // Starting the other processors (Smp.cpp), and what that needs of Apic.cpp and Context.cpp.
 #pragma once
+#include "abi/Annotations.h"
 #include "kernel/arch/Context.h"
 #include "kernel/lib/Types.h"
 
@@ -20,7 +21,7 @@ void sendStartup(uint8_t id, uint8_t page);
 /// Stack and block for a processor to come up on; its rsp is the stack's top. null: no memory. adoptBootContext later
 /// gives them to its idle thread.
 ThreadContext *createBootContext(unsigned cpu);
-/// `fs` model: loads the running block's kernel FS. Nothing in the `gs` model.
-void loadKernelTls();
+/// `fs` model: loads the running block's kernel FS. Nothing in the `gs` model. After initCpu.
+OSV_PRE_SWITCH void loadKernelTls();
 
 } // namespace osv::arch

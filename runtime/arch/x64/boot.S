@@ -142,10 +142,12 @@ osv_start64:
         shrq $32, %rdx
         movl $0xc0000101, %ecx           # GS_BASE
         wrmsr
-        movl %ebp, %edi                  # start_info
+        movl %ebp, %ebx                  # start_info
         xorl %ebp, %ebp                  # the backtrace ends here
         pushq %rbp
-        pushq %rbp                       # rsp is 16-byte aligned at the call
+        pushq %rbp                       # rsp is 16-byte aligned at the calls
+        callq osv_init_boot_tls          # initBootTls (Context.cpp)
+        movq %rbx, %rdi
         callq osv_boot
         ud2
 

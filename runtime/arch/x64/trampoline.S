@@ -72,8 +72,10 @@ osv_start_ap:
         movl $0xc0000101, %ecx
         wrmsr
         xorl %ebp, %ebp
+        pushq %rdi
         pushq %rbp
-        pushq %rbp
+        callq osv_init_ap
+        movl 8(%rsp), %edi
         callq osv_ap
         ud2
         .section .note.GNU-stack, "", @progbits
