@@ -9,6 +9,7 @@
 #include "kernel/Process.h"
 #include "kernel/arch/Context.h"
 #include "kernel/arch/Cpu.h"
+#include "kernel/arch/Irq.h"
 #include "kernel/dev/Console.h"
 #include "kernel/fs/FileTable.h"
 #include "kernel/fs/Vfs.h"
@@ -104,6 +105,8 @@ void kernelMain(std::string_view line) {
 
 void machineExit(int status, int signal) {
   reportUnimplemented();
+  if (uint64_t n = arch::nonMaskableInterrupts())
+    log(LogLevel::Info, "non-maskable interrupts, ignored: {}", n);
   arch::disableInterrupts();
   console::drain();
   console::sendExit(signal ? abi::kSignalled : abi::kExited, static_cast<uint8_t>(signal ? signal : status));

@@ -9,12 +9,14 @@
 // leave.
 #include "abi/Image.h"
 #include "arch/x64/Cpu.h"
+#include "kernel/arch/Irq.h"
 #include "kernel/arch/Mmu.h"
 #include "kernel/arch/Trap.h"
 #include "kernel/lib/Log.h"
 #include "kernel/sched/Scheduler.h"
 #include "kernel/sched/Thread.h"
 #include "kernel/signal/Signal.h"
+#include <array>
 #include <asm/siginfo.h>
 #include <asm/signal.h>
 
@@ -61,19 +63,36 @@ const Fixup *findFixup(uint64_t rip) {
   return nullptr;
 }
 
-extern "C" const char osv_stubs_start[];
-
-/// Stubs are the program's code, and stand last in the kernel's text (kernel.ld).
+/// Stubs are the program's code, and stand last in the kernel's text (kernel.ld), behind what this size covers.
 bool inKernelText(uint64_t rip) {
-  return rip - reinterpret_cast<uint64_t>(osv_text_start) < static_cast<uint64_t>(osv_stubs_start - osv_text_start);
+  return rip - reinterpret_cast<uint64_t>(osv_text_start) < reinterpret_cast<uint64_t>(osv_kernel_text_size);
 }
-bool onKernelStack(uint64_t rsp) { return rsp <= gate().stackTop && rsp > gate().stackBottom; }
+
+#ifdef OSV_TLS_FS
+/// On a CPU without FSGSBASE the tail's write of FS base is a call. It keeps interrupts off as long as it has registers
+/// changed, so an interrupt in it finds them as they were at the call, whose return address is at stackTop-32.
+bool inFsWriteOfTail(const Frame &f) {
+  auto *routine = reinterpret_cast<const char *>(f.rip);
+  if (routine < osv_write_fs_base_r11 || routine >= osv_write_fs_base_r11_end) [[likely]]
+    return false;
+  if (f.rsp >= gate().stackTop - 24 || f.rsp < gate().stackTop - 40)
+    return false;
+  auto *caller = *reinterpret_cast<const char *const *>(gate().stackTop - 32);
+  return caller > osv_gate_tail && caller < osv_gate_tail_popped;
+}
+#endif
 
 /// The system-call gate's way out is restartable (gates.S). Before the flags are popped: test for work again. After:
 /// the rest only moves rcx, rsp and rip, so do it here; true then, and the frame is the program's.
 bool settleGateTail(Frame &f) {
   auto tail = reinterpret_cast<uint64_t>(osv_gate_tail);
-  if (f.rip - tail >= static_cast<uint64_t>(osv_gate_tail_end - osv_gate_tail)) [[likely]]
+#ifdef OSV_TLS_FS
+  if (inFsWriteOfTail(f)) [[unlikely]] {
+    f.rsp = gate().stackTop - 24;
+    f.rip = tail;
+  }
+#endif
+  if (f.rip - tail >= reinterpret_cast<uint64_t>(osv_gate_tail_size)) [[likely]]
     return false;
   if (f.rip < reinterpret_cast<uint64_t>(osv_gate_tail_popped)) {
     f.rip = tail;
@@ -185,7 +204,8 @@ void handleDebug(Frame &f, bool settled) {
   setOwnWork(kWorkTrace);
 }
 
-void handleException(Frame &f, bool program, bool settled) {
+/// `settled`: by settleGateTail. May turn interrupts on.
+void dispatchException(Frame &f, bool program, bool settled) {
   if (f.vector == kPageFault)
     return handlePageFaultException(f, program);
   if (f.vector == kDebug && !program)
@@ -205,52 +225,103 @@ void handleException(Frame &f, bool program, bool settled) {
   raiseException(f);
 }
 
-void handleInterrupt(Frame &f) {
-  switch (f.vector) {
-  case kVectorTimer:
-    endOfInterrupt();
-    return timerInterrupt();
-  case kVectorReschedule:
-    setOwnWork(kWorkReschedule);
-    return endOfInterrupt();
-  case kVectorCall:
-    callInterrupt();
-    return endOfInterrupt();
-  case kVectorSpurious:
-    return;
-  default:
-    if (f.vector >= kVectorIrqBase && f.vector < kVectorIrqEnd)
-      dispatchIrq(static_cast<unsigned>(f.vector) - kVectorIrqBase);
-    return endOfInterrupt();
-  }
+void handleException(Frame &f, bool program, bool settled) {
+  dispatchException(f, program, settled);
+  disableInterrupts();
 }
 
+// ---- Interrupts: by vector, from kVectorIrqBase on
+
+using InterruptHandler = void(uint64_t vector);
+
+void ignoreInterrupt(uint64_t) { endOfInterrupt(); }
+void deviceInterrupt(uint64_t vector) {
+  dispatchIrq(static_cast<unsigned>(vector) - kVectorIrqBase);
+  endOfInterrupt();
+}
+void localTimerInterrupt(uint64_t) {
+  endOfInterrupt();
+  timerInterrupt();
+}
+void rescheduleInterrupt(uint64_t) {
+  setOwnWork(kWorkReschedule);
+  endOfInterrupt();
+}
+void crossCallInterrupt(uint64_t) {
+  callInterrupt();
+  endOfInterrupt();
+}
+void spuriousInterrupt(uint64_t) {} // wants no end of interrupt
+
+constexpr auto kInterruptHandlers = [] {
+  std::array<InterruptHandler *, 256 - kVectorIrqBase> table{};
+  for (unsigned v = kVectorIrqBase; v < 256; v++)
+    table[v - kVectorIrqBase] = v < kVectorIrqEnd ? deviceInterrupt : ignoreInterrupt;
+  table[kVectorTimer - kVectorIrqBase] = localTimerInterrupt;
+  table[kVectorReschedule - kVectorIrqBase] = rescheduleInterrupt;
+  table[kVectorCall - kVectorIrqBase] = crossCallInterrupt;
+  table[kVectorSpurious - kVectorIrqBase] = spuriousInterrupt;
+  return table;
+}();
+
+void handleInterrupt(const Frame &f) { kInterruptHandlers[f.vector - kVectorIrqBase](f.vector); }
+
+void preemptIfAsked() {
+  if ((gate().work & kWorkReschedule) && gate().preemptCount == 0) [[unlikely]]
+    preemptFromInterrupt();
+}
+
+/// The ways of exceptions through osv_interrupt: functions of their own, so that that of interrupts has no registers to
+/// save.
+[[gnu::noinline]] bool exceptionInProgram(Frame &f, bool settled) {
+  handleException(f, true, settled);
+  return true;
+}
+[[gnu::noinline]] bool exceptionInKernel(Frame &f) {
+  handleException(f, false, false);
+  if (f.rflags & kFlagIf)
+    preemptIfAsked();
+  return false;
+}
 } // namespace
 
-/// Called by the gate, interrupts off, with the frame on the thread's kernel stack. What it returns is described there.
-extern "C" unsigned osv_interrupt(Frame *f) {
-  bool settled = settleGateTail(*f);
-  bool program = settled || !inKernelText(f->rip);
+/// Non-maskable interrupts since boot. A C name: tests read it.
+extern "C" {
+uint64_t osv_nmis = 0;
+}
+
+/// Called by the gate, interrupts off on entry and exit, with the frame on the thread's kernel stack. Was it the
+/// program?
+extern "C" bool osv_interrupt(Frame *f) {
+  bool settled = false;
+  if (inKernelText(f->rip)) {
+    settled = settleGateTail(*f);
+    if (!settled) {
+      if (f->vector < kVectorIrqBase)
+        return exceptionInKernel(*f);
+      handleInterrupt(*f);
+      preemptIfAsked(); // the interrupted code had interrupts on
+      return false;
+    }
+  }
 #ifdef OSV_TLS_FS
-  if (program)
-    gate().appFs = f->fsBase;
+  gate().appFs = f->fsBase;
 #endif
-  if (f->vector < 32)
-    handleException(*f, program, settled);
-  else
-    handleInterrupt(*f);
-  disableInterrupts();
-  if (program)
-    return 1;
-  if ((gate().work & kWorkReschedule) && gate().preemptCount == 0 && (f->rflags & kFlagIf))
-    preemptFromInterrupt();
-  return onKernelStack(f->rsp) ? 2 : 0;
+  if (f->vector < kVectorIrqBase)
+    return exceptionInProgram(*f, settled);
+  handleInterrupt(*f);
+  return true;
 }
 
 /// NMI, #DF, #MC, on stacks of their own. Nothing can be repaired here; a frame of a #DF may not even be true.
+/// An NMI is counted and no more: it may have hit any code, which may hold any lock, the console's among them; and a
+/// fault in here would take IST1 from an interrupt that has just arrived, and end in an `iretq`, which lets in the next
+/// NMI.
 extern "C" void osv_paranoid(Frame *f) {
-  if (f->vector == kNmi)
-    return log(LogLevel::Warn, "NMI ignored");
+  if (f->vector == kNmi) {
+    __atomic_fetch_add(&osv_nmis, 1, __ATOMIC_RELAXED);
+    return;
+  }
   panicAt(*f, f->vector == kDoubleFault ? "double fault" : "machine check");
 }
 
@@ -265,6 +336,8 @@ extern "C" void osv_exit_work(Frame *f) {
     exitToProgramWork(*f);
   }
 }
+
+uint64_t nonMaskableInterrupts() { return __atomic_load_n(&osv_nmis, __ATOMIC_RELAXED); }
 
 } // namespace arch
 

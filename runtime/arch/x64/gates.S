@@ -31,6 +31,26 @@
 #define LEAVE_KERNEL_TLS
 #endif
 
+// Replaces the gate's three words, which rsp points at (flags, rcx, rax on entry), by a Frame at the top of the kernel stack. rax of the frame
+// is rax as it is now; rcx and r11 are clobbered. The CFA is the program's rsp as long as nothing describes where that is kept.
+        .macro SYSCALL_FRAME
+        movq %rax, GATE(GATE_SCRATCH)
+        popq %r11
+        popq %rcx
+        popq %rax
+        .cfi_def_cfa rsp, 0
+        pushq_cfi $SELECTOR_DATA
+        pushq_cfi GATE(GATE_USER_RSP)
+        .cfi_rel_offset rsp, 0
+        pushq_cfi %r11
+        pushq_cfi $SELECTOR_CODE
+        pushq_cfi %rcx
+        .cfi_rel_offset rip, 0
+        pushq_cfi %rax
+        pushq_cfi $VECTOR_SYSCALL
+        SAVE_FRAME rax=GATE(GATE_SCRATCH)
+        .endm
+
         .text
         .globl osv_gates_start
 osv_gates_start:
@@ -46,27 +66,31 @@ osv_gate_direct:
         .cfi_register rip, rcx
         movq %rsp, GATE(GATE_USER_RSP)
         movq GATE(GATE_STACK_TOP), %rsp
-        pushq %rax
-        pushq %rcx
+        pushq_cfi %rax
+        pushq_cfi %rcx
+        .cfi_rel_offset rip, 0
         pushfq
+        .cfi_adjust_cfa_offset 8
         cld
         ENTER_KERNEL_TLS
         movl %eax, %eax                  # Linux looks at 32 bits of the number
         cmpl $SYSCALL_COUNT, %eax
-        jae .Lframe_call
+        jae osv_no_number
         movq %r10, %rcx                  # the fourth argument, as C++ wants it
         callq *osv_syscall_table(,%rax,8)
-        .globl osv_gate_tail, osv_gate_tail_popped, osv_gate_tail_end
+        .globl osv_gate_tail, osv_gate_tail_popped, osv_gate_tail_size
 osv_gate_tail:
         cmpl $0, GATE(GATE_WORK)
-        jne .Lslow_exit
+        jne osv_slow_exit
         LEAVE_KERNEL_TLS
         popfq
+        .cfi_adjust_cfa_offset -8
 osv_gate_tail_popped:
-        popq %rcx
+        popq_cfi %rcx
+        .cfi_register rip, rcx
         movq GATE(GATE_USER_RSP), %rsp
         jmpq *%rcx
-osv_gate_tail_end:
+        .set osv_gate_tail_size, . - osv_gate_tail
         .cfi_endproc
         .size osv_gate_direct, . - osv_gate_direct
 
@@ -80,46 +104,36 @@ osv_gate_syscall:
         .cfi_register rip, rcx
         movq %rsp, GATE(GATE_USER_RSP)
         movq GATE(GATE_STACK_TOP), %rsp
-        pushq %rax
-        pushq %rcx
-        pushq %r11
+        pushq_cfi %rax
+        pushq_cfi %rcx
+        .cfi_rel_offset rip, 0
+        pushq_cfi %r11
         incq osv_native_syscalls(%rip)   # shown by osv-run -v; approximate on SMP
         ENTER_KERNEL_TLS
         movl %eax, %eax
         cmpl $SYSCALL_COUNT, %eax
-        jae .Lframe_call
+        jae osv_no_number
         movq %r10, %rcx
         callq *osv_syscall_table(,%rax,8)
         jmp osv_gate_tail
 
-.Lframe_call:
+osv_no_number:
         callq osv_frame_call
         ud2
         .cfi_endproc
         .size osv_gate_syscall, . - osv_gate_syscall
 
 // What osv_syscall_table holds for calls that need the whole register frame (clone, rt_sigreturn, unknown numbers, everything while tracing).
-// Entered by the gate's `call`; replaces the gate's four words by a Frame at the top of the stack, and does not return to the gate.
+// Entered by the gate's `call`, to which it does not return.
         .globl osv_frame_call
         .type osv_frame_call, @function
         .balign 16
 osv_frame_call:
         .cfi_startproc simple
         .cfi_def_cfa rsp, 32
-        movq 8(%rsp), %r11               # flags
-        movq 16(%rsp), %rcx              # return address
-        movq 24(%rsp), %rax              # number
-        movq GATE(GATE_STACK_TOP), %rsp
-        .cfi_def_cfa rsp, 0
-        pushq_cfi $SELECTOR_DATA
-        pushq_cfi GATE(GATE_USER_RSP)
-        pushq_cfi %r11
-        pushq_cfi $SELECTOR_CODE
-        pushq_cfi %rcx
-        .cfi_rel_offset rip, 0
-        pushq_cfi %rax
-        pushq_cfi $VECTOR_SYSCALL
-        SAVE_FRAME
+        .cfi_offset rip, -16
+        popq_cfi %r11                    # the return address into the gate
+        SYSCALL_FRAME
         movq %rsp, %rdi
         callq osv_syscall_frame
         jmp osv_frame_exit
@@ -127,24 +141,11 @@ osv_frame_call:
 
 // The gate found work (signals, reschedule, exit) on its way out: build the frame that the work may look at and change.
         .balign 16
-.Lslow_exit:
+osv_slow_exit:
         .cfi_startproc simple
         .cfi_def_cfa rsp, 24
-        movq %rax, GATE(GATE_SCRATCH)
-        movq 16(%rsp), %rax
-        movq 8(%rsp), %rcx
-        movq (%rsp), %r11
-        movq GATE(GATE_STACK_TOP), %rsp
-        .cfi_def_cfa rsp, 0
-        pushq_cfi $SELECTOR_DATA
-        pushq_cfi GATE(GATE_USER_RSP)
-        pushq_cfi %r11
-        pushq_cfi $SELECTOR_CODE
-        pushq_cfi %rcx
-        .cfi_rel_offset rip, 0
-        pushq_cfi %rax
-        pushq_cfi $VECTOR_SYSCALL
-        SAVE_FRAME rax=GATE(GATE_SCRATCH)
+        .cfi_offset rip, -16
+        SYSCALL_FRAME
 
 // Back to the program with every register of the Frame at rsp. Reached by `jmp`.
         .globl osv_frame_exit
@@ -152,14 +153,14 @@ osv_frame_exit:
         pushq $RFLAGS_RESERVED           # interrupts off, and no NT that the program may have set: iretq would fault
         popfq
         cmpl $0, GATE(GATE_WORK)
-        jne 2f
-1:      LEAVE_KERNEL_TLS
+        jne 1f
+        LEAVE_KERNEL_TLS
         RESTORE_FRAME
         addq $16, %rsp                   # vector, error
         iretq
-2:      movq %rsp, %rdi
-        callq osv_exit_work              # returns with interrupts off and no work left
-        jmp 1b
+1:      movq %rsp, %rdi
+        callq osv_exit_work              # returns with interrupts off and no work left, but perhaps with another thread's NT
+        jmp osv_frame_exit
         .cfi_endproc
         .size osv_frame_call, . - osv_frame_call
 
@@ -208,13 +209,11 @@ osv_interrupt_entry:
         pushq_cfi %rax
         pushq_cfi %rcx
         movq 16+40(%rsp), %rax           # the interrupted rsp
-        cmpq GATE(GATE_STACK_TOP), %rax
-        ja 1f
         cmpq GATE(GATE_STACK_BOTTOM), %rax
         jbe 1f
+        cmpq GATE(GATE_STACK_TOP), %rax
+        ja 1f
         andq $-16, %rax
-        jmp 2f
-1:      movq GATE(GATE_STACK_TOP), %rax
 2:      movq %rsp, %rcx
         movq %rax, %rsp
         .cfi_def_cfa rsp, 0
@@ -234,31 +233,40 @@ osv_interrupt_entry:
         ENTER_KERNEL_TLS
 #endif
         movq %rsp, %rdi
-        callq osv_interrupt              # eax: 0 kernel, its rsp not ours; 1 program; 2 kernel, on this stack. Interrupts off
+        callq osv_interrupt              # al: was it the program? Interrupts off
+        testb %al, %al
+        jnz osv_frame_exit
+        // Kernel code: the callee-saved registers are as they were.
 #ifdef OSV_TLS_FS
-        cmpl $1, %eax
-        je osv_frame_exit
         movq FRAME_FS_BASE(%rsp), %r11
         WRITE_FS_BASE_R11
 #endif
-        cmpl $1, %eax
-        je osv_frame_exit
-        ja 3f
-        RESTORE_FRAME
-        addq $16, %rsp
-        iretq
-3:      // Kernel code on this very stack: no iretq (254 cycles); `popfq; ret` from the two words below its rsp, which are free.
-        movq FRAME_RSP(%rsp), %rdi
-        movq FRAME_RIP(%rsp), %rax
-        movq FRAME_RFLAGS(%rsp), %rcx
-        movq %rax, -8(%rdi)
-        movq %rcx, -16(%rdi)
-        subq $16, %rdi
-        movq %rdi, FRAME_VECTOR(%rsp)
-        RESTORE_FRAME
+        leaq FRAME_SIZE(%rsp), %rax
+        cmpq GATE(GATE_STACK_TOP), %rax
+        je 3f
+        // On this very stack: no iretq (254 cycles); `popfq; ret` from the two words below its rsp, which are free.
+        .cfi_remember_state
+        movq %rsp, %rsi
+        movq FRAME_RSP(%rsi), %rsp       # the two words may be those of the frame that held ss and this rsp
+        pushq FRAME_RIP(%rsi)
+        pushq FRAME_RFLAGS(%rsi)
+        movq %rsp, FRAME_VECTOR(%rsi)
+        leaq FRAME_R11(%rsi), %rsp
+        RESTORE_CALLER_SAVED
         popq %rsp
         popfq
         retq
+        .cfi_restore_state
+3:      // An rsp that is not ours, in the first and last instructions of the system-call gate (or an empty stack).
+        pushq $RFLAGS_RESERVED           # no NT: a switch in between may have left another thread's
+        popfq
+        addq $FRAME_R11, %rsp
+        RESTORE_CALLER_SAVED
+        addq $16, %rsp
+        iretq
+        .cfi_def_cfa rsp, 72
+1:      movq GATE(GATE_STACK_TOP), %rax
+        jmp 2b
         .cfi_endproc
 
 // NMI, #DF and #MC: on stacks of their own (IST2..4), which they keep; they may hit anywhere, even between two instructions above.
@@ -320,7 +328,9 @@ osv_write_gs_base_rax:
         popq %rdx
         popq %rcx
         retq
-osv_write_fs_base_r11:
+osv_write_fs_base_r11:                   # no interrupt between two changes of registers: settleGateTail relies on that
+        pushfq
+        cli
         pushq %rax
         pushq %rcx
         pushq %rdx
@@ -332,7 +342,10 @@ osv_write_fs_base_r11:
         popq %rdx
         popq %rcx
         popq %rax
+        popfq
         retq
+        .globl osv_write_fs_base_r11_end
+osv_write_fs_base_r11_end:
 osv_read_fs_base_r11:
         pushq %rax
         pushq %rcx

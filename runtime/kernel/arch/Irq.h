@@ -8,4 +8,7 @@
 namespace osv::arch {
 /// Routes ISA interrupt / GSI `line` to `fn(arg)` on the boot CPU and unmasks it. EBUSY, EINVAL.
 Result<void> requestIrq(unsigned line, void (*fn)(void *), void *arg);
+
+/// Non-maskable interrupts since boot. They are counted and ignored.
+uint64_t nonMaskableInterrupts();
 } // namespace osv::arch

@@ -26,7 +26,7 @@ void osv_syscall_frame(Frame *) { std::abort(); }
 void osv_exit_work(Frame *) { std::abort(); }
 void osv_thread_started() { std::abort(); }
 void osv_paranoid(Frame *) { std::abort(); }
-unsigned osv_interrupt(Frame *) { return 1; }
+bool osv_interrupt(Frame *) { return true; }
 }
 
 namespace {
@@ -85,14 +85,19 @@ void interrupt() {
                : "rax", "rdx", "memory", "cc");
 }
 
+/// One iteration of the benchmark is a batch of calls; the fastest batch counts, so that a busy host does no harm.
 template <typename F> void measure(benchmark::State &state, F f) {
+  constexpr unsigned kBatch = 200;
   unsigned aux;
-  uint64_t start = __rdtscp(&aux), n = 0;
+  uint64_t best = ~uint64_t{0};
   for (auto _ : state) {
-    f();
-    n++;
+    uint64_t start = __rdtscp(&aux);
+    for (unsigned i = 0; i < kBatch; i++)
+      f();
+    uint64_t took = __rdtscp(&aux) - start;
+    best = took < best ? took : best;
   }
-  state.counters["cycles"] = static_cast<double>(__rdtscp(&aux) - start) / static_cast<double>(n ? n : 1);
+  state.counters["cycles"] = static_cast<double>(best) / kBatch;
 }
 
 void systemCallGate(benchmark::State &s) {
