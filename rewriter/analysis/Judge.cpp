@@ -72,6 +72,7 @@ private:
   void addOthers(Finding &finding, ArrayRef<VAddr> others) const;
   void reportHazards();
   void reportFsOutside();
+  void reportFsBaseWrites();
   void reportMissing();
 
   Context &context;
@@ -208,6 +209,26 @@ void Judge::reportFsOutside() {
   context.diag.report(std::move(finding));
 }
 
+/// By function. The gs model's gates never touch FS.
+void Judge::reportFsBaseWrites() {
+  if (context.opts.tlsModel != abi::kTlsFs)
+    return;
+  std::map<VAddr, std::vector<VAddr>> groups;
+  for (const ThreadPointerSetup &setup : context.analysis.threadPointer)
+    if (setup.kind == ThreadPointerKind::WrFsBase) {
+      const Function *function = map.functionAt(setup.addr);
+      groups[function ? function->range.begin : setup.addr].push_back(setup.addr);
+    }
+  for (const auto &[begin, writes] : groups) {
+    Finding finding(DiagId::FsBaseWrite, writes[0],
+                    "'wrfsbase' in " + functionText(writes[0]) +
+                        " sets a thread pointer that the next system call takes back, with --tls=fs");
+    addPlace(finding, writes[0]);
+    addOthers(finding, ArrayRef(writes).drop_front());
+    context.diag.report(std::move(finding));
+  }
+}
+
 void Judge::reportMissing() {
   if (!context.diag.isEnabled(DiagId::SyscallMissing))
     return;
@@ -229,6 +250,7 @@ void Judge::reportMissing() {
 void Judge::run() {
   reportHazards();
   reportFsOutside();
+  reportFsBaseWrites();
   reportMissing();
   if (map.coverage.executable && map.coverage.share() < 0.5)
     context.diag.report(Finding(DiagId::LowCoverage, Twine("only ") + Twine(unsigned(map.coverage.share() * 100)) +
