@@ -1,183 +1,158 @@
 // SPDX-License-Identifier: BSD-3-Clause
 // REQUIRES: osv-rewrite, osv-run, qemu, runtime-gs, runtime-fs, glibc-static
-// RUN: gcc -O2 -static %s -o %t
-// RUN: %t 0 20 | FileCheck %s
+// RUN: gcc -O2 -static -pthread %s -o %t
+// RUN: %t signal 20 | FileCheck %s
+// RUN: %t switch 20 | FileCheck %s
 // RUN: %osv-rewrite --tls=gs %t -o %t-gs.img
 // RUN: %osv-rewrite --tls=fs %t -o %t-fs.img
-// RUN: %osv-rewrite --tls=gs --patch=none %t -o %t-native.img
-// RUN: %osv-run %t-native.img --icount --timeout 300 -- 0 1500 | FileCheck %s
-// RUN: %osv-rewrite --tls=fs --patch=none %t -o %t-native.img
-// RUN: %osv-run %t-native.img --icount --timeout 300 -- 0 1500 | FileCheck %s
-// RUN: %osv-run %t-gs.img --icount --timeout 300 -- 0 2000 | FileCheck %s
-// RUN: %osv-run %t-fs.img --icount --timeout 300 -- 0 2000 | FileCheck %s
-// RUN: %osv-run %t-fs.img --icount --cpu qemu64 --timeout 300 -- 0 700 | FileCheck %s
-// RUN: %osv-run %t-gs.img --smp 2 --timeout 300 -- 0 300 | FileCheck %s
-// RUN: %osv-run %t-fs.img --smp 2 --timeout 300 -- 0 300 | FileCheck %s
-// CHECK: {{[1-9][0-9]*}} interrupts, 0 errors, 0 in the handler
+// RUN: %osv-rewrite --tls=gs --patch=none %t -o %t-gs-native.img
+// RUN: %osv-rewrite --tls=fs --patch=none %t -o %t-fs-native.img
+// RUN: %python %S/Inputs/coverage.py %osv-run %t-gs.img timer:osv_gate_direct -- signal 1200 | FileCheck %s
+// RUN: %python %S/Inputs/coverage.py %osv-run %t-fs.img timer:osv_gate_direct -- signal 1200 | FileCheck %s
+// RUN: %python %S/Inputs/coverage.py %osv-run %t-gs-native.img timer:osv_gate_syscall -- signal 1200 | FileCheck %s
+// RUN: %python %S/Inputs/coverage.py %osv-run %t-fs-native.img timer:osv_gate_syscall -- signal 1200 | FileCheck %s
+// RUN: %python %S/Inputs/coverage.py %osv-run %t-gs.img timer:osv_gate_direct -- switch 1200 | FileCheck %s
+// RUN: %python %S/Inputs/coverage.py %osv-run %t-fs.img timer:osv_gate_direct -- switch 1200 | FileCheck %s
+// RUN: %python %S/Inputs/coverage.py %osv-run %t-gs-native.img timer:osv_gate_syscall -- switch 1200 | FileCheck %s
+// RUN: %python %S/Inputs/coverage.py %osv-run %t-fs-native.img timer:osv_gate_syscall -- switch 1200 | FileCheck %s
+// RUN: %osv-run %t-fs.img --icount --cpu qemu64 --timeout 300 -- signal 1000 | FileCheck %s
+// RUN: %osv-run %t-fs.img --icount --cpu qemu64 --timeout 300 -- switch 1000 | FileCheck %s
+// RUN: %osv-run %t-gs.img --smp 2 --timeout 300 -- signal 200 | FileCheck %s
+// RUN: %osv-run %t-fs.img --smp 2 --timeout 300 -- signal 200 | FileCheck %s
+// RUN: %osv-run %t-gs.img --smp 2 --timeout 300 -- switch 200 | FileCheck %s
+// RUN: %osv-run %t-fs.img --smp 2 --timeout 300 -- switch 200 | FileCheck %s
+// CHECK: {{[1-9][0-9]*}} interrupts, 0 errors
 //
-// An interrupt at every instruction boundary of a system call: a timer is armed to go off n nanoseconds later, for every n of a range that covers
-// the call, and under `osv-run --icount` one nanosecond is one instruction. Around each call every general register, the flags, all XMM
-// registers, the red zone, FS and the thread's own variables are checked, and so are they in the signal handler, which also touches a fresh page.
-//
-// Prints one line of totals; any difference is named and ends with status 1. The same program passes natively.
+// A timer interrupt at every instruction boundary of a system call: a timer is armed to go off n nanoseconds later, for every n of a range
+// that covers the call, and under `osv-run --icount` one nanosecond is one instruction. What the interrupt leads to:
+//   signal   a signal, whose handler overwrites every vector register and touches a fresh page: a page fault
+//   switch   a switch to a thread of higher priority that waits for the timer, and back when it waits again. That thread has other
+//            values in the vector registers, another thread pointer, and NT set among its flags when it leaves
+// Around each call every general register, the flags, all XMM registers, the red zone, FS and the thread's own variables are checked.
+// coverage.py sees to it that every instruction of the gate was hit. What runs with interrupts off is nmi.c's.
 #define _GNU_SOURCE
+#include "Inputs/checked.h"
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
-#include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
-struct Registers {
-  uint64_t rbx, rdx, rsi, rdi, rbp, r8, r9, r10, r12, r13, r14, r15, flags, rsp, rax, redZone[16];
-  uint8_t xmm[16][16];
-};
+CHECKED(checkedCall, SYSTEM_CALL);
 
-static __thread struct Registers in, out;
-static __thread uint64_t canary = 0x5ca1ab1e5ca1ab1e;
 static volatile sig_atomic_t fired;
-static volatile long handlerErrors;
+static volatile long otherErrors; // in the handler, in the other thread
+static uint64_t self;
+
+#define SPOIL_XMM                                                                                                      \
+  __asm__ volatile(".irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\n pcmpeqd %%xmm\\n, %%xmm\\n\n .endr" ::              \
+                       : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",      \
+                         "xmm11", "xmm12", "xmm13", "xmm14", "xmm15")
+
+// ---- signal
+
 static unsigned char *fresh;
 static size_t freshNext, freshPages = 65536;
-
-// void checkedCall(struct Registers *in, struct Registers *out, long nr): loads everything, makes the call, stores everything.
-void checkedCall(struct Registers *in, struct Registers *out, long nr);
-__asm__(".text\n"
-        ".globl checkedCall\n"
-        "checkedCall:\n"
-        "  pushq %rbx; pushq %rbp; pushq %r12; pushq %r13; pushq %r14; pushq %r15\n"
-        "  pushq %rsi\n" // out, found again by rsp
-        "  movq %rdx, %rax\n"
-        "  movq %rdi, %rcx\n"
-        "  .set i, 0\n"
-        "  .rept 16\n"
-        "  movq 120+8*i(%rcx), %rbx\n" // red zone: -8..-128
-        "  movq %rbx, -8-8*i(%rsp)\n"
-        "  .set i, i+1\n"
-        "  .endr\n"
-        ".irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\n"
-        "  movups 248+16*\\n(%rcx), %xmm\\n\n"
-        ".endr\n"
-        "  movq (%rcx), %rbx; movq 8(%rcx), %rdx; movq 16(%rcx), %rsi; movq 24(%rcx), %rdi; movq 32(%rcx), %rbp\n"
-        "  movq 40(%rcx), %r8; movq 48(%rcx), %r9; movq 56(%rcx), %r10; movq 64(%rcx), %r12; movq 72(%rcx), %r13\n"
-        "  movq 80(%rcx), %r14; movq 88(%rcx), %r15\n"
-        "  movq %rsp, 104(%rcx)\n"
-        "  stc; std\n"                // flags with DF: the kernel must cope, and give it back
-        "  nopl 0x100(%rax,%rax,1)\n" // room for the jump: the site is rewritten unless --patch=none
-        "  syscall\n"
-        "  movq %rsp, %r11\n"
-        "  leaq -128(%rsp), %rsp\n" // lea: keeps the flags; the red zone stays as it is above
-        "  pushfq\n"
-        "  cld\n"
-        "  movq %r11, %rsp\n"
-        "  movq (%rsp), %rcx\n" // out
-        "  movq %rbx, (%rcx); movq %rdx, 8(%rcx); movq %rsi, 16(%rcx); movq %rdi, 24(%rcx); movq %rbp, 32(%rcx)\n"
-        "  movq %r8, 40(%rcx); movq %r9, 48(%rcx); movq %r10, 56(%rcx); movq %r12, 64(%rcx); movq %r13, 72(%rcx)\n"
-        "  movq %r14, 80(%rcx); movq %r15, 88(%rcx); movq %rsp, 104(%rcx); movq %rax, 112(%rcx)\n"
-        "  movq -136(%rsp), %rbx; movq %rbx, 96(%rcx)\n"
-        "  .set i, 0\n"
-        "  .rept 16\n"
-        "  movq -8-8*i(%rsp), %rbx\n"
-        "  movq %rbx, 120+8*i(%rcx)\n"
-        "  .set i, i+1\n"
-        "  .endr\n"
-        ".irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\n"
-        "  movups %xmm\\n, 248+16*\\n(%rcx)\n"
-        ".endr\n"
-        "  popq %rsi\n"
-        "  popq %r15; popq %r14; popq %r13; popq %r12; popq %rbp; popq %rbx\n"
-        "  ret\n");
-
-static uint64_t fsSelf(void) {
-  uint64_t v;
-  __asm__("movq %%fs:0, %0" : "=r"(v));
-  return v;
-}
-static uint64_t self;
+static timer_t timer;
 
 static void handler(int signo) {
   (void)signo;
   if (fsSelf() != self || canary != 0x5ca1ab1e5ca1ab1e)
-    handlerErrors++;
-  // Other values in every XMM register than the interrupted code has, and a page fault inside the handler.
-  __asm__ volatile(".irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\n pcmpeqd %%xmm\\n, %%xmm\\n\n .endr" ::
-                       : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10",
-                         "xmm11", "xmm12", "xmm13", "xmm14", "xmm15");
+    otherErrors++;
+  SPOIL_XMM;
   fresh[(freshNext++ % freshPages) * 4096] = 1;
   fired = 1;
 }
 
-static int check(long n, long expected) {
-  int bad = 0;
-#define SAME(field)                                                                                                    \
-  do {                                                                                                                 \
-    if (in.field != out.field) {                                                                                       \
-      printf("at %ld: %s was 0x%lx, is 0x%lx\n", n, #field, (unsigned long)in.field, (unsigned long)out.field);        \
-      bad = 1;                                                                                                         \
-    }                                                                                                                  \
-  } while (0)
-  SAME(rbx);
-  SAME(rdx);
-  SAME(rsi);
-  SAME(rdi);
-  SAME(rbp);
-  SAME(r8);
-  SAME(r9);
-  SAME(r10);
-  SAME(r12);
-  SAME(r13);
-  SAME(r14);
-  SAME(r15);
-  SAME(rsp);
-  if ((out.flags & 0xcd5) != ((out.flags & 0xcd5 & ~0x401ul) | 0x401)) {
-    printf("at %ld: flags are 0x%lx\n", n, (unsigned long)out.flags);
-    bad = 1;
-  }
-  if (memcmp(in.redZone, out.redZone, sizeof in.redZone)) {
-    printf("at %ld: red zone\n", n);
-    bad = 1;
-  }
-  if (memcmp(in.xmm, out.xmm, sizeof in.xmm)) {
-    printf("at %ld: xmm\n", n);
-    bad = 1;
-  }
-  if ((long)out.rax != expected) {
-    printf("at %ld: result %ld, not %ld\n", n, (long)out.rax, expected);
-    bad = 1;
-  }
-  if (fsSelf() != self || canary != 0x5ca1ab1e5ca1ab1e) {
-    printf("at %ld: FS\n", n);
-    bad = 1;
-  }
-  return bad;
-}
-
-int main(int argc, char **argv) {
-  long first = argc > 1 ? atol(argv[1]) : 0, last = argc > 2 ? atol(argv[2]) : 3000, hits = 0, errors = 0;
-  self = fsSelf();
+static void startSignal(void) {
   fresh = mmap(0, freshPages * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   struct sigaction sa = {.sa_handler = handler, .sa_flags = SA_RESTART};
   sigaction(SIGALRM, &sa, 0);
-  timer_t timer;
   if (timer_create(CLOCK_MONOTONIC, 0, &timer))
-    return 2;
+    exit(2);
+}
+
+// ---- switch
+
+static int timerFd;
+
+/// read(2) with NT set; all XMM registers must come back as ones.
+static long readWithNt(int fd, void *p) {
+  long result = SYS_read, size = 8, ones;
+  uint8_t xmm[16];
+  SPOIL_XMM;
+  __asm__ volatile("leaq -128(%%rsp), %%rsp\n"
+                   "pushfq\n"
+                   "orq $0x4000, (%%rsp)\n"
+                   "popfq\n"
+                   "nopl 0x100(%%rax,%%rax,1)\n"
+                   "syscall\n"
+                   "pushfq\n"
+                   "andq $~0x4000, (%%rsp)\n"
+                   "popfq\n"
+                   "leaq 128(%%rsp), %%rsp\n"
+                   ".irp n,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\n pand %%xmm\\n, %%xmm0\n .endr\n"
+                   "movups %%xmm0, %[xmm]\n"
+                   : "+a"(result), [xmm] "=m"(xmm)
+                   : "D"((long)fd), "S"(p), "d"(size)
+                   : "rcx", "r11", "memory", "cc", "xmm0");
+  ones = 1;
+  for (int i = 0; i < 16; i++)
+    ones &= xmm[i] == 0xff;
+  return ones ? result : -1;
+}
+
+static void *partner(void *arg) {
+  (void)arg;
+  uint64_t mySelf = fsSelf(), count;
+  canary = 0x0ddba11;
+  for (;;) {
+    if (readWithNt(timerFd, &count) != 8 || fsSelf() != mySelf || mySelf == self || canary != 0x0ddba11)
+      otherErrors++;
+    fired = 1;
+  }
+  return 0;
+}
+
+static void startSwitch(void) {
+  cpu_set_t first;
+  CPU_ZERO(&first);
+  CPU_SET(0, &first);
+  sched_setaffinity(0, sizeof first, &first); // inherited: the other thread must take this one's CPU
+  timerFd = timerfd_create(CLOCK_MONOTONIC, 0);
+  pthread_t thread;
+  if (timerFd < 0 || pthread_create(&thread, 0, partner, 0))
+    exit(2);
+  struct sched_param priority = {.sched_priority = 1};
+  pthread_setschedparam(thread, SCHED_FIFO, &priority); // not permitted natively; then it comes a little later
+  sched_yield();
+}
+
+int main(int argc, char **argv) {
+  int switching = argc > 1 && !strcmp(argv[1], "switch");
+  long last = argc > 2 ? atol(argv[2]) : 2000, hits = 0, errors = 0;
+  self = fsSelf();
+  switching ? startSwitch() : startSignal();
   long pid = getpid();
-  // Three calls: a handler that is two instructions, one that goes through C++ and memory, one that does not exist (the full-frame path).
+  // A handler that is two instructions, one that goes through C++ and memory, one that does not exist (the full-frame path).
   const long calls[] = {SYS_getpid, SYS_gettid, 499};
   const long results[] = {pid, pid, -38};
-  for (long n = first; n < last; n++) {
+  for (long n = 0; n < last; n++) {
     for (unsigned c = 0; c < 3; c++) {
-      for (unsigned char *p = (unsigned char *)&in; p < (unsigned char *)(&in + 1); p++)
-        *p = (unsigned char)(n * 31 + (p - (unsigned char *)&in) * 7 + 1);
+      fill(&in, n);
       fired = 0;
       struct itimerspec at = {.it_value.tv_nsec = n + 1};
-      timer_settime(timer, 0, &at, 0);
+      if (switching)
+        timerfd_settime(timerFd, 0, &at, 0);
+      else
+        timer_settime(timer, 0, &at, 0);
       for (int round = 0; round < 4; round++) {
         checkedCall(&in, &out, calls[c]);
-        errors += check(n, results[c]);
+        errors += check(n, results[c], self);
       }
       while (!fired)
         ;
@@ -186,6 +161,8 @@ int main(int argc, char **argv) {
         return 1;
     }
   }
-  printf("%ld interrupts, %ld errors, %ld in the handler\n", hits, errors, (long)handlerErrors);
-  return errors || handlerErrors ? 1 : 0;
+  errors += otherErrors;
+  printf("%ld interrupts, %ld errors\n", hits, errors);
+  fflush(stdout);
+  _exit(errors != 0);
 }
