@@ -11,9 +11,9 @@
 // RUN: %osv-run %t-gs.img --smp 2 --cpu qemu64 --append osv.hz=10000 --timeout 300 -- 2 | FileCheck %s
 // CHECK: 4 threads, errors: 0
 //
-// Four threads that each keep a pattern of their own in every vector register (AVX when there is), the red zone, callee-saved registers
-// and thread-local variables, and look at them in a loop, while 10 kHz of preemption, page faults, signals with handlers that use the same
-// registers, and system calls try to mix them up. The argument is the duration in seconds.
+// Four threads that each keep a pattern of their own in every vector register (AVX when there is; QEMU's TCG has no AVX-512), the red zone,
+// the general registers and thread-local variables, and look at them in a loop, while 10 kHz of preemption, page faults, signals with handlers that use the same
+// registers, and system calls try to mix them up. The argument is the duration in seconds; torture-long.test is the same for a minute.
 #define _GNU_SOURCE
 #include <pthread.h>
 #include <sched.h>
@@ -40,37 +40,63 @@ static uint64_t fsSelf(void) {
   return v;
 }
 
-// Fills vector registers, callee-saved registers and red zone from `seed`, spins a little, compares. Returns the number of differences.
+// Fill the red zone, the general registers (rdx and rsi are busy) and the vector registers from `seed`, spin a little, compare. They return
+// the number of differences. `scratch`: 32 bytes. holdAvx has the YMM registers, whose halves differ.
 long hold(uint64_t seed, long spins, uint64_t *scratch);
-__asm__(".text\n.globl hold\nhold:\n"
-        "  pushq %rbx; pushq %rbp; pushq %r12; pushq %r13; pushq %r14; pushq %r15\n"
-        "  movq %rdi, %rbx; leaq 1(%rdi), %rbp; leaq 2(%rdi), %r12; leaq 3(%rdi), %r13; leaq 4(%rdi), %r14; leaq "
-        "5(%rdi), %r15\n"
-        "  .set i, 0\n  .rept 16\n  leaq 100+i(%rdi), %rax\n  movq %rax, -8-8*i(%rsp)\n  .set i, i+1\n  .endr\n"
-        "  .set i, 0\n .irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\n  leaq 200+\\n(%rdi), %rax\n  movq %rax, "
-        "%xmm\\n\n  punpcklqdq %xmm\\n, %xmm\\n\n .endr\n"
-        "1: decq %rsi\n  jnz 1b\n"
-        "  xorl %eax, %eax\n"
-        "  .macro differs a, b\n  leaq \\b(%rdi), %rcx\n  cmpq %rcx, \\a\n  je 2f\n  incq %rax\n 2:\n  .endm\n"
-        "  differs %rbx,0\n  differs %rbp,1\n  differs %r12,2\n  differs %r13,3\n  differs %r14,4\n  differs %r15,5\n"
-        "  .set i, 0\n  .rept 16\n  leaq 100+i(%rdi), %rcx\n  cmpq %rcx, -8-8*i(%rsp)\n  je 3f\n  incq %rax\n 3:\n  "
-        ".set i, i+1\n  .endr\n"
-        "  .irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\n  movups %xmm\\n, (%rdx)\n  leaq 200+\\n(%rdi), %rcx\n  cmpq "
-        "%rcx, (%rdx)\n  jne 4f\n"
-        "  cmpq %rcx, 8(%rdx)\n  je 5f\n 4: incq %rax\n 5:\n  .endr\n"
-        "  popq %r15; popq %r14; popq %r13; popq %r12; popq %rbp; popq %rbx\n  ret\n");
-
-__attribute__((target("avx"))) static long holdAvx(uint64_t seed, long spins) {
-  typedef uint64_t v4 __attribute__((vector_size(32)));
-  v4 a = {seed, seed + 1, seed + 2, seed + 3}, b = a + 7, c = a * 3, d = a ^ 0x55;
-  __asm__ volatile("1: decq %0\n jnz 1b" : "+r"(spins), "+x"(a), "+x"(b), "+x"(c), "+x"(d));
-  v4 bad = (a != (v4){seed, seed + 1, seed + 2, seed + 3}) | (b != a + 7) | (c != a * 3) | (d != (a ^ 0x55));
-  return (bad[0] | bad[1] | bad[2] | bad[3]) != 0;
-}
+long holdAvx(uint64_t seed, long spins, uint64_t *scratch);
+#define COUNT_UNLESS_EQUAL "  je 2f\n  incq %rsi\n2:\n" // the spin leaves 0 in rsi
+#define HOLD(NAME, FILL, COMPARE)                                                                                      \
+  ".globl " NAME "\n.type " NAME ", @function\n" NAME ":\n"                                                            \
+  "  pushq %rbx; pushq %rbp; pushq %r12; pushq %r13; pushq %r14; pushq %r15; pushq %rdx\n" FILL "  .set i, 0\n"        \
+  "  .rept 16\n"                                                                                                       \
+  "  leaq 100+i(%rdi), %rax\n"                                                                                         \
+  "  movq %rax, -8-8*i(%rsp)\n"                                                                                        \
+  "  .set i, i+1\n"                                                                                                    \
+  "  .endr\n"                                                                                                          \
+  "  .set i, 0\n"                                                                                                      \
+  "  .irp r,rax,rbx,rcx,rbp,r8,r9,r10,r11,r12,r13,r14,r15\n"                                                           \
+  "  leaq i(%rdi), %\\r\n"                                                                                             \
+  "  .set i, i+1\n"                                                                                                    \
+  "  .endr\n"                                                                                                          \
+  "1: decq %rsi\n"                                                                                                     \
+  "  jnz 1b\n"                                                                                                         \
+  "  .set i, 0\n"                                                                                                      \
+  "  .irp r,rax,rbx,rcx,rbp,r8,r9,r10,r11,r12,r13,r14,r15\n"                                                           \
+  "  leaq i(%rdi), %rdx\n"                                                                                             \
+  "  cmpq %rdx, %\\r\n" COUNT_UNLESS_EQUAL "  .set i, i+1\n"                                                           \
+  "  .endr\n"                                                                                                          \
+  "  .set i, 0\n"                                                                                                      \
+  "  .rept 16\n"                                                                                                       \
+  "  leaq 100+i(%rdi), %rcx\n"                                                                                         \
+  "  cmpq %rcx, -8-8*i(%rsp)\n" COUNT_UNLESS_EQUAL "  .set i, i+1\n"                                                   \
+  "  .endr\n"                                                                                                          \
+  "  movq (%rsp), %rdx\n" COMPARE "  movq %rsi, %rax\n"                                                                \
+  "  popq %rdx; popq %r15; popq %r14; popq %r13; popq %r12; popq %rbp; popq %rbx\n"                                    \
+  "  ret\n.size " NAME ", . - " NAME "\n"
+#define EACH_VECTOR(TEXT) "  .irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15\n" TEXT "  .endr\n"
+#define SAME_WORD(OFFSET, VALUE) "  leaq " VALUE "+\\n(%rdi), %rcx\n  cmpq %rcx, " OFFSET "(%rdx)\n" COUNT_UNLESS_EQUAL
+__asm__(".text\n" //
+        HOLD("hold",
+             EACH_VECTOR("  leaq 200+\\n(%rdi), %rax\n"
+                         "  movq %rax, %xmm\\n\n"
+                         "  leaq 300+\\n(%rdi), %rax\n"
+                         "  movq %rax, (%rdx)\n"
+                         "  movhps (%rdx), %xmm\\n\n"),
+             EACH_VECTOR("  movups %xmm\\n, (%rdx)\n" SAME_WORD("", "200") SAME_WORD("8", "300"))) //
+        HOLD("holdAvx",
+             EACH_VECTOR("  .set i, 0\n"
+                         "  .rept 4\n"
+                         "  leaq 200+100*i+\\n(%rdi), %rax\n"
+                         "  movq %rax, 8*i(%rdx)\n"
+                         "  .set i, i+1\n"
+                         "  .endr\n"
+                         "  vmovups (%rdx), %ymm\\n\n"),
+             EACH_VECTOR("  vmovups %ymm\\n, (%rdx)\n" SAME_WORD("", "200") SAME_WORD("8", "300") SAME_WORD("16", "400")
+                             SAME_WORD("24", "500")) "  vzeroupper\n"));
 
 static void handler(int signo) {
   (void)signo;
-  uint64_t scratch[2];
+  uint64_t scratch[4];
   if (mine[1] && (mine[0] != id * 1000 || fsSelf() == 0))
     atomic_fetch_add(&errors, 1);
   atomic_fetch_add(&errors, hold(id * 77 + 13, 50, scratch));
@@ -86,13 +112,13 @@ static void *work(void *arg) {
   for (int i = 0; i < 8; i++)
     mine[i] = id * 1000 + (uint64_t)i;
   pthread_sigmask(SIG_UNBLOCK, &usr1, 0);
-  uint64_t self = fsSelf(), scratch[2], n = 0;
+  uint64_t self = fsSelf(), scratch[4], n = 0;
   int avx = __builtin_cpu_supports("avx");
   char *pages = mmap(0, 64 * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   while (!atomic_load(&stop)) {
     long bad = hold(id * 1000003 + n, 2000 + (long)(n * 37 % 5000), scratch);
     if (avx)
-      bad += holdAvx(id * 999 + n, 3000);
+      bad += holdAvx(id * 999 + n, 3000, scratch);
     for (int i = 0; i < 8; i++)
       bad += mine[i] != id * 1000 + (uint64_t)i;
     bad += fsSelf() != self;
