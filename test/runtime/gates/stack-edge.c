@@ -7,6 +7,11 @@
 // RUN: %osv-run %t-gs.img --timeout 60 | FileCheck %s
 // RUN: %osv-run %t-fs.img --timeout 60 | FileCheck %s
 // RUN: %osv-run %t-gs.img --smp 2 --cpu qemu64 --timeout 60 | FileCheck %s
+// RUN: %osv-run %t-fs.img --smp 2 --timeout 60 | FileCheck %s
+// RUN: %osv-rewrite --tls=gs --patch=none %t -o %t-gs-native.img
+// RUN: %osv-rewrite --tls=fs --patch=none %t -o %t-fs-native.img
+// RUN: %osv-run %t-gs-native.img --smp 2 --timeout 60 | FileCheck %s
+// RUN: %osv-run %t-fs-native.img --timeout 60 | FileCheck %s
 //
 // A stack pointer with 16 bytes left above an unmapped page, and one that points into nothing: system calls, timer interrupts and page faults
 // write nothing below it. And flags that the kernel must not live with: DF, AC, NT, TF at a system call.

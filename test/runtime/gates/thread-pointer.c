@@ -10,6 +10,12 @@
 // RUN: diff %t.native %t.fs
 // RUN: %osv-run %t-fs.img --smp 2 --cpu qemu64 --timeout 60 > %t.fs
 // RUN: diff %t.native %t.fs
+// RUN: %osv-rewrite --tls=gs --patch=none %t -o %t-gs-native.img
+// RUN: %osv-rewrite --tls=fs --patch=none %t -o %t-fs-native.img
+// RUN: %osv-run %t-gs-native.img --smp 2 --timeout 60 > %t.gs
+// RUN: diff %t.native %t.gs
+// RUN: %osv-run %t-fs-native.img --smp 2 --timeout 60 > %t.fs
+// RUN: diff %t.native %t.fs
 // RUN: FileCheck %s < %t.native
 //
 // Thread pointers that no gate may believe in: unmapped, not resident, read-only, guard page, non-canonical, the kernel's. System calls, page
