@@ -7,6 +7,7 @@ expect.py [--status N] [--stdin FILE] [--stdout TEXT | --stdout-file FILE | --st
 TEXT takes Python's escapes. What is not named is not checked (and shown when the check fails).
 """
 import argparse
+import signal
 import subprocess
 import sys
 
@@ -36,6 +37,8 @@ def main():
     parser.add_argument("--save-stderr")
     at = sys.argv.index("--")
     args = parser.parse_args(sys.argv[1:at])
+    # lit's workers ignore SIGINT, and the command would inherit that: osv-run hands it on to the program.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     done = subprocess.run(
         sys.argv[at + 1 :],
         stdin=open(args.stdin, "rb") if args.stdin else subprocess.DEVNULL,
