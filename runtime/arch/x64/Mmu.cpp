@@ -17,8 +17,8 @@
 #include <algorithm>
 
 // kernel.ld. `osv_phys_delta` is a number, not an object: its address is (virtual - physical) of the kernel's image.
-extern "C" const char osv_kernel_start[], osv_kernel_end[], osv_text_start[], osv_text_end[], osv_rodata_start[],
-    osv_rodata_end[], osv_data_start[], osv_data_end[], osv_phys_delta[];
+extern "C" const char osv_text_start[], osv_text_end[], osv_rodata_start[], osv_rodata_end[], osv_data_start[],
+    osv_data_end[], osv_phys_delta[];
 
 namespace osv::arch {
 namespace {
@@ -119,9 +119,6 @@ void flushLocal(void *request) {
 }
 
 } // namespace
-
-VAddr kernelImageStart() { return VAddr(addressOf(osv_kernel_start)); }
-VAddr kernelImageEnd() { return VAddr(addressOf(osv_kernel_end)); }
 
 void initMmu(std::span<const PhysRange> ram) {
   auto root = buildTables(ram);

@@ -45,6 +45,12 @@ inline uint64_t makeLeaf(PAddr p, Prot prot, Cache cache, OnWrite onWrite, bool 
   return large ? e | kEntryLarge : e;
 }
 
+#if !defined(OSV_HOST_TEST)
+extern "C" char osv_kernel_start[], osv_kernel_end[]; // kernel.ld
+inline VAddr kernelImageStart() { return VAddr(reinterpret_cast<uint64_t>(osv_kernel_start)); }
+inline VAddr kernelImageEnd() { return VAddr(reinterpret_cast<uint64_t>(osv_kernel_end)); }
+#endif
+
 inline Result<PageTable::Slot> PageTable::slot(VAddr v) {
   auto *entry = static_cast<uint64_t *>(directMap(rootPage)) + levelIndex(v.value, 3);
   for (unsigned level = 2; level != ~0u; level--) {

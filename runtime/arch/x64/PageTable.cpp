@@ -136,68 +136,91 @@ struct Range {
   uint64_t start, end;
 };
 
-void unmapLevel(uint64_t *table, unsigned level, Range r, Range freeable, Gather &gather) {
-  for (uint64_t v = r.start; v < r.end;) {
-    uint64_t base = v & ~sizeMask(level), next = std::min(r.end, base + levelSize(level));
-    uint64_t *entry = &table[levelIndex(v, level)];
-    uint64_t e = load(entry);
-    if (e && isLeaf(e, level)) {
-      gather.add(base, exchange(entry, 0), level);
-    } else if (e) {
-      unmapLevel(tableAt(e), level - 1, {v, next}, freeable, gather);
-      if (base >= freeable.start && base + levelSize(level) <= freeable.end)
-        gather.addTable(base, exchange(entry, 0));
-    }
-    v = next;
+/// The first entry of [entry, end) that is not empty, or end. A table of a large mapping is mostly empty.
+uint64_t *nextUsed(uint64_t *entry, uint64_t *end) {
+  auto peek = [](const uint64_t *e) { return __atomic_load_n(e, __ATOMIC_RELAXED); };
+  for (; end - entry >= 8; entry += 8)
+    if (peek(entry) | peek(entry + 1) | peek(entry + 2) | peek(entry + 3) | peek(entry + 4) | peek(entry + 5) |
+        peek(entry + 6) | peek(entry + 7))
+      break;
+  while (entry != end && !peek(entry))
+    entry++;
+  return entry;
+}
+
+/// Calls `visit(entry, base, part)` for each entry of one table that is not empty and has a part in `r`, until it
+/// returns false; `base` is the first address that the entry is for.
+template <typename Visit> void forUsed(uint64_t *table, unsigned level, Range r, Visit visit) {
+  if (r.start >= r.end)
+    return;
+  uint64_t tableBase = r.start & ~sizeMask(level + 1);
+  uint64_t *entry = &table[levelIndex(r.start, level)], *end = &table[levelIndex(r.end - 1, level)] + 1;
+  for (; (entry = nextUsed(entry, end)) != end; entry++) {
+    uint64_t base = tableBase + (static_cast<uint64_t>(entry - table) << levelShift(level));
+    if (!visit(entry, base, Range{std::max(r.start, base), std::min(r.end, base + levelSize(level))}))
+      return;
   }
+}
+
+void unmapLevel(uint64_t *table, unsigned level, Range r, Range freeable, Gather &gather) {
+  forUsed(table, level, r, [&](uint64_t *entry, uint64_t base, Range part) {
+    uint64_t e = load(entry);
+    if (isLeaf(e, level)) {
+      gather.add(base, exchange(entry, 0), level);
+      return true;
+    }
+    unmapLevel(tableAt(e), level - 1, part, freeable, gather);
+    if (base >= freeable.start && base + levelSize(level) <= freeable.end)
+      gather.addTable(base, exchange(entry, 0));
+    return true;
+  });
+}
+
+/// Pages of one lowest table, which stays.
+[[gnu::noinline]] void unmapPages(uint64_t *table, Range r, PageTable::Freed freed, void *ctx) {
+  Gather gather(freed, ctx);
+  unmapLevel(table, 0, r, {}, gather);
 }
 
 bool protectLevel(uint64_t *table, unsigned level, Range r, Prot prot) {
   bool any = false;
-  for (uint64_t v = r.start; v < r.end;) {
-    uint64_t next = std::min(r.end, (v & ~sizeMask(level)) + levelSize(level));
-    uint64_t *entry = &table[levelIndex(v, level)];
+  forUsed(table, level, r, [&](uint64_t *entry, uint64_t, Range part) {
     uint64_t e = load(entry);
-    if (e && isLeaf(e, level)) {
-      uint64_t kept;
-      do {
-        e = load(entry);
-        kept = e & ~(kEntryPresent | kEntryWritable | kEntryNoExec);
-      } while (!replace(entry, e, kept | rightsOf(prot, e & kSoftWriteFaults)));
-      any = true;
-    } else if (e) {
-      any |= protectLevel(tableAt(e), level - 1, {v, next}, prot);
+    if (!isLeaf(e, level)) {
+      any |= protectLevel(tableAt(e), level - 1, part, prot);
+      return true;
     }
-    v = next;
-  }
+    uint64_t kept;
+    do {
+      e = load(entry);
+      kept = e & ~(kEntryPresent | kEntryWritable | kEntryNoExec);
+    } while (!replace(entry, e, kept | rightsOf(prot, e & kSoftWriteFaults)));
+    any = true;
+    return true;
+  });
   return any;
 }
 
 uint64_t nextMappedLevel(uint64_t *table, unsigned level, Range r) {
-  for (uint64_t v = r.start; v < r.end;) {
-    uint64_t next = std::min(r.end, (v & ~sizeMask(level)) + levelSize(level));
-    uint64_t e = load(&table[levelIndex(v, level)]);
-    if (e && isLeaf(e, level))
-      return v;
-    if (e) {
-      uint64_t found = nextMappedLevel(tableAt(e), level - 1, {v, next});
-      if (found < next)
-        return found;
-    }
-    v = next;
-  }
-  return r.end;
+  uint64_t found = r.end;
+  forUsed(table, level, r, [&](uint64_t *entry, uint64_t, Range part) {
+    uint64_t e = load(entry);
+    uint64_t first = isLeaf(e, level) ? part.start : nextMappedLevel(tableAt(e), level - 1, part);
+    if (first >= part.end)
+      return true;
+    found = first;
+    return false;
+  });
+  return found;
 }
 
 size_t countLevel(uint64_t *table, unsigned level, Range r) {
   size_t pages = 0;
-  for (uint64_t v = r.start; v < r.end;) {
-    uint64_t next = std::min(r.end, (v & ~sizeMask(level)) + levelSize(level));
-    uint64_t e = load(&table[levelIndex(v, level)]);
-    if (e)
-      pages += isLeaf(e, level) ? (next - v) >> kPageShift : countLevel(tableAt(e), level - 1, {v, next});
-    v = next;
-  }
+  forUsed(table, level, r, [&](uint64_t *entry, uint64_t, Range part) {
+    uint64_t e = load(entry);
+    pages += isLeaf(e, level) ? (part.end - part.start) >> kPageShift : countLevel(tableAt(e), level - 1, part);
+    return true;
+  });
   return pages;
 }
 
@@ -259,11 +282,25 @@ Result<void> PageTable::mapLarge(VAddr v, PAddr p, Prot prot) {
 }
 
 Result<void> PageTable::unmap(VAddr v, size_t len, Freed freed, void *ctx, VAddr floor, VAddr ceiling) {
-  TRY(splitAt(rootPage, v.value));
-  TRY(splitAt(rootPage, v.value + len));
-  Gather gather(freed, ctx);
   Range r{v.value, v.value + len};
-  unmapLevel(tableAt(rootPage.value), 3, r, {std::min(r.start, floor.value), std::max(r.end, ceiling.value)}, gather);
+  Range freeable{std::min(r.start, floor.value), std::max(r.end, ceiling.value)};
+  uint64_t block = r.start & ~sizeMask(1);
+  if (r.end <= block + levelSize(1) && (block < freeable.start || block + levelSize(1) > freeable.end)) {
+    // A few pages of a table that stays: the usual munmap.
+    unsigned level;
+    uint64_t *entry = walk(rootPage, r.start, level);
+    if (!entry)
+      return {};
+    if (level == 0) {
+      if (nextUsed(entry, entry + (len >> kPageShift)) != entry + (len >> kPageShift))
+        unmapPages(entry - levelIndex(r.start, 0), r, freed, ctx);
+      return {};
+    }
+  }
+  TRY(splitAt(rootPage, r.start));
+  TRY(splitAt(rootPage, r.end));
+  Gather gather(freed, ctx);
+  unmapLevel(tableAt(rootPage.value), 3, r, freeable, gather);
   return {};
 }
 

@@ -24,7 +24,7 @@ inline constexpr VAddr kDirectMap{0xffff'8000'0000'0000};
 inline constexpr VAddr kKernelMap{0xffff'c000'0000'0000};
 inline constexpr VAddr kKernelMapEnd{0xffff'c010'0000'0000};
 
-VAddr kernelImageStart();
+VAddr kernelImageStart(); ///< inline: every range check asks
 VAddr kernelImageEnd();
 
 inline void *directMap(PAddr p) { return reinterpret_cast<void *>((kDirectMap + p.value).value); }

@@ -15,6 +15,7 @@
 #include "kernel/mm/PageAllocator.h"
 #include "kernel/mm/SharedMemory.h"
 #include <algorithm>
+#include <utility>
 
 namespace osv {
 namespace {
@@ -53,6 +54,7 @@ AddressSpace::AddressSpace(arch::PageTable table) : table(table), searchTop(kMap
 AddressSpace::~AddressSpace() {
   VERIFY(removeRange(VAddr(0), arch::kUserMax).ok()); // cuts nothing
   erase(kernelArea);
+  delete spareArea;
   if (usesBootTable)
     bootTableUsed = false;
   else
@@ -62,6 +64,8 @@ AddressSpace::~AddressSpace() {
 // ---- The tree
 
 Area *AddressSpace::firstFrom(VAddr v) {
+  if (Area *a = lastFound.load(std::memory_order_relaxed); a && a->contains(v))
+    return a;
   auto it = areas.upper_bound(v);
   if (it != areas.begin()) {
     auto before = std::prev(it);
@@ -95,6 +99,7 @@ Area *AddressSpace::previous(const Area &a) {
 void AddressSpace::insert(Area &a) {
   areas.insert(a);
   areaCount++;
+  searchAbove = nullptr;
 }
 
 /// Takes it out of the tree; whoever allocated it deletes it.
@@ -102,6 +107,21 @@ void AddressSpace::erase(Area &a) {
   areas.erase(areas.iterator_to(a));
   areaCount--;
   lastFound.store(nullptr, std::memory_order_relaxed);
+  searchAbove = nullptr;
+}
+
+/// Programs map and unmap by turns: one area is kept for the next time.
+Result<Area *> AddressSpace::newArea(const Area &like) {
+  Area *a = std::exchange(spareArea, nullptr);
+  if (!a)
+    return make<Area>(like);
+  *a = like;
+  return a;
+}
+
+void AddressSpace::discard(Area *a) {
+  a->object.reset();
+  delete std::exchange(spareArea, a);
 }
 
 bool AddressSpace::overlaps(VAddr v, VAddr end) {
@@ -130,13 +150,47 @@ Result<void> AddressSpace::splitEdges(VAddr v, VAddr end) {
   return splitAt(end);
 }
 
+namespace {
+/// Do two areas, `high` above `low`, look like one?
+bool mergeable(const Area &low, const Area &high) {
+  return low.end == high.start && low.flags == high.flags && low.prot == high.prot && low.maxProt == high.maxProt &&
+         low.object == high.object && !low.isKernel() && (!low.object || low.offset + low.size() == high.offset) &&
+         low.name == high.name;
+}
+} // namespace
+
+/// Enters `a`, whose range is free, into the tree: as a part of a neighbour when they agree, else as a copy on the
+/// heap (`made`, when the caller has one already). ENOMEM only without `made`.
+Result<void> AddressSpace::add(const Area &a, Area *made) {
+  auto above = areas.upper_bound(a.start);
+  Area *n = above == areas.end() ? nullptr : &*above;
+  Area *p = above == areas.begin() ? nullptr : &*std::prev(above);
+  searchAbove = nullptr;
+  if (p && mergeable(*p, a)) {
+    p->end = a.end;
+    if (n && mergeable(*p, *n)) {
+      p->end = n->end;
+      erase(*n);
+      discard(n);
+    }
+  } else if (n && mergeable(a, *n)) {
+    n->start = a.start; // the tree's order stays as it is
+    n->offset = a.offset;
+  } else {
+    if (!made)
+      made = TRY(newArea(a));
+    areas.insert_before(above, *made);
+    areaCount++;
+    lastFound.store(made, std::memory_order_relaxed); // used or unmapped next, most likely
+    return {};
+  }
+  if (made)
+    discard(made);
+  return {};
+}
+
 /// Merges `a` with its neighbours where they agree; returns the area that `a` is part of now.
 Area *AddressSpace::mergeAround(Area &a) {
-  auto mergeable = [](const Area &low, const Area &high) {
-    return low.end == high.start && low.flags == high.flags && low.prot == high.prot && low.maxProt == high.maxProt &&
-           low.object == high.object && !low.isKernel() && (!low.object || low.offset + low.size() == high.offset) &&
-           low.name == high.name;
-  };
   Area *merged = &a;
   if (Area *p = previous(a); p && mergeable(*p, a)) {
     p->end = a.end;
@@ -179,26 +233,30 @@ Result<VAddr> AddressSpace::findFree(size_t len) {
     return Errno::NoMem;
   if (len <= largestHoleAbove || searchTop < arch::kUserMin + len) {
     searchTop = kMapTop;
+    searchAbove = nullptr;
     largestHoleAbove = 0;
   }
   VAddr top = searchTop;
   while (top >= arch::kUserMin + len) {
     VAddr candidate = top - len;
     // The last area that begins below `top`, or guards it.
-    Area *above = firstFrom(top);
+    Area *above = top == searchTop && searchAbove ? searchAbove : firstFrom(top);
     Area *a = above ? previous(*above) : (areas.empty() ? nullptr : &*areas.rbegin());
     if (above && above->guardedStart() < top)
       a = above;
     if (!a || (a != above && a->end <= candidate)) {
       searchTop = candidate;
+      searchAbove = nullptr;
       return candidate;
     }
     if (a != above && a->end < top)
       largestHoleAbove = std::max<size_t>(largestHoleAbove, top - a->end);
     top = a->guardedStart();
   }
-  if (top < searchTop)
+  if (top < searchTop) {
     searchTop = top;
+    searchAbove = nullptr;
+  }
   // Above the usual start: the gap that is the main stack's.
   for (VAddr end = arch::kUserMax; end > kMapTop;) {
     Area *above = firstFrom(end);
@@ -257,8 +315,8 @@ void AddressSpace::releaseMapped(void *self, arch::Mapping m, VAddr) {
   releasePage(m.phys);
 }
 
-/// Forgets the pages of [v, end), which lies in `a` and cuts no large page.
-void AddressSpace::zap(Area &a, VAddr v, VAddr end) {
+/// Forgets the pages of [v, end), which lies in `a` and cuts no large page. `n`: the next area.
+void AddressSpace::zap(Area &a, VAddr v, VAddr end, Area *n) {
   size_t resident = residentPages.load(std::memory_order_relaxed);
   if (resident > peakResidentPages.load(std::memory_order_relaxed))
     peakResidentPages.store(resident, std::memory_order_relaxed);
@@ -267,30 +325,45 @@ void AddressSpace::zap(Area &a, VAddr v, VAddr end) {
     Area *p = previous(a);
     floor = p ? p->end : arch::kUserMin;
   }
-  if (end == a.end) {
-    Area *n = next(a);
+  if (end == a.end)
     ceiling = n ? n->start : arch::kUserMax;
-  }
   VERIFY(table.unmap(v, end - v, releaseMapped, this, floor, ceiling).ok());
 }
 
 /// munmap's core. ENOMEM: nothing changed.
 Result<void> AddressSpace::removeRange(VAddr v, VAddr end) {
-  TRY(splitEdges(v, end));
+  Area *a = firstFrom(v);
+  if (!a || a->start >= end)
+    return {};
+  // Areas that are cut shrink in place; only one that is cut in the middle becomes two.
+  if (a->start < v && !a->isKernel())
+    TRY(table.split(v));
+  if (Area *last = a->end >= end ? a : at(end); last && last->start < end && last->end > end && !last->isKernel())
+    TRY(last->start < v ? splitAt(end) : table.split(end));
   bool any = false;
-  for (Area *a = firstFrom(v); a && a->start < end;) {
+  while (a && a->start < end) {
     Area *following = next(*a);
     if (!a->isKernel()) {
-      zap(*a, a->start, a->end);
-      erase(*a);
-      delete a;
+      VAddr from = std::max(v, a->start), to = std::min(end, a->end);
+      zap(*a, from, to, following);
+      if (to < a->end) {
+        a->offset = a->object ? a->offsetOf(to) : 0;
+        a->start = to;
+        following = a;
+      } else if (from > a->start) {
+        a->end = from;
+      } else {
+        erase(*a);
+        discard(a);
+      }
       any = true;
     }
     a = following;
   }
   if (any && end > searchTop) { // the hole may reach up to the next area
-    Area *above = firstFrom(end);
-    searchTop = std::max(searchTop, std::min(kMapTop, above ? above->guardedStart() : kMapTop));
+    VAddr top = std::min(kMapTop, a ? a->guardedStart() : kMapTop);
+    searchAbove = top >= searchTop ? a : nullptr;
+    searchTop = std::max(searchTop, top);
   }
   return {};
 }
@@ -317,35 +390,33 @@ Result<VAddr> AddressSpace::map(VAddr hint, size_t len, int prot, int flags, Ref
   bool charged = !noReserve && (shared ? !object : (prot & PROT_WRITE) != 0);
   if (shared && !object)
     object = TRY(SharedMemory::create(size));
-  Area *a = TRY(make<Area>());
+  Area a;
+  a.prot = static_cast<uint8_t>(prot);
+  a.maxProt = static_cast<uint8_t>(maxProt);
+  a.flags = (shared ? kAreaShared : 0) | (noReserve ? kAreaNoReserve : 0) |
+            (flags & MAP_GROWSDOWN ? kAreaGrowsDown : 0) | (flags & MAP_LOCKED ? kAreaLocked : 0);
+  a.offset = object ? offset : 0;
+  a.object = std::move(object);
+  a.name = name;
   VAddr where;
   {
     WriteGuard g(lock);
-    auto fail = [&](Errno e) {
-      delete a;
-      return e;
-    };
-    auto place = placeFor(hint, size, flags);
-    if (!place.ok())
-      return fail(place.error());
-    where = *place;
+    where = TRY(placeFor(hint, size, flags));
     if (areaCount >= kMaxAreas || (charged && !affordable(size)))
-      return fail(Errno::NoMem);
-    if (flags & MAP_FIXED)
-      if (auto removed = removeRange(where, where + size); !removed.ok())
-        return fail(removed.error());
-    a->start = where;
-    a->end = where + size;
-    a->prot = static_cast<uint8_t>(prot);
-    a->maxProt = static_cast<uint8_t>(maxProt);
-    a->flags = (shared ? kAreaShared : 0) | (noReserve ? kAreaNoReserve : 0) |
-               (flags & MAP_GROWSDOWN ? kAreaGrowsDown : 0) | (flags & MAP_LOCKED ? kAreaLocked : 0) | futureLock;
-    a->offset = object ? offset : 0;
-    a->object = std::move(object);
-    a->name = name;
-    flags |= a->flags & kAreaLocked && !(a->flags & kAreaLockOnFault) ? MAP_POPULATE : 0;
-    insert(*a);
-    mergeAround(*a);
+      return Errno::NoMem;
+    a.start = where;
+    a.end = where + size;
+    a.flags |= futureLock;
+    Area *made = nullptr;
+    if (flags & MAP_FIXED) { // what was there goes only when nothing can fail any more
+      made = TRY(newArea(a));
+      if (auto removed = removeRange(where, where + size); !removed.ok()) {
+        discard(made);
+        return removed.error();
+      }
+    }
+    TRY(add(a, made));
+    flags |= a.flags & kAreaLocked && !(a.flags & kAreaLockOnFault) ? MAP_POPULATE : 0;
   }
   // As on Linux a mapping that cannot be populated is not an error.
   if ((flags & MAP_POPULATE) && !(flags & MAP_NONBLOCK))
@@ -465,21 +536,18 @@ VAddr AddressSpace::setBreak(VAddr v) {
       if (newEnd > brkLimit || (above && above->guardedStart() < newEnd + kPageSize) || areaCount >= kMaxAreas ||
           !affordable(newEnd - oldEnd))
         return brk;
-      auto made = make<Area>();
-      if (!made.ok())
+      Area a;
+      a.start = oldEnd;
+      a.end = newEnd;
+      a.prot = PROT_READ | PROT_WRITE;
+      a.flags = futureLock;
+      a.name = "[heap]";
+      if (!add(a, nullptr).ok())
         return brk;
-      Area *a = *made;
-      a->start = oldEnd;
-      a->end = newEnd;
-      a->prot = PROT_READ | PROT_WRITE;
-      a->flags = futureLock;
-      a->name = "[heap]";
-      insert(*a);
-      if ((a->flags & kAreaLocked) && !(a->flags & kAreaLockOnFault)) {
-        populateFrom = a->start;
-        populateTo = a->end;
+      if ((a.flags & kAreaLocked) && !(a.flags & kAreaLockOnFault)) {
+        populateFrom = oldEnd;
+        populateTo = newEnd;
       }
-      mergeAround(*a);
     }
     brk = v;
   }
@@ -496,7 +564,7 @@ void AddressSpace::zapObject(const MemoryObject &object, uint64_t firstPage) {
     if (a.object.get() != &object || a.pageIndex(a.end) <= firstPage)
       continue;
     VAddr from = firstPage <= a.pageIndex(a.start) ? a.start : a.start + ((firstPage << kPageShift) - a.offset);
-    zap(a, from, a.end); // no large pages in files
+    zap(a, from, a.end, next(a)); // no large pages in files
   }
 }
 

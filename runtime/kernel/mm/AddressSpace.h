@@ -92,6 +92,9 @@ private:
   Area *previous(const Area &a);
   Result<void> splitAt(VAddr v);
   Result<void> splitEdges(VAddr v, VAddr end);
+  Result<void> add(const Area &a, Area *made);
+  Result<Area *> newArea(const Area &like);
+  void discard(Area *a);
   Area *mergeAround(Area &a);
   void insert(Area &a);
   void erase(Area &a);
@@ -101,7 +104,7 @@ private:
   Result<VAddr> findFree(size_t len);
   Result<VAddr> findFreeBelow2G(size_t len);
   Result<void> removeRange(VAddr v, VAddr end);
-  void zap(Area &a, VAddr v, VAddr end);
+  void zap(Area &a, VAddr v, VAddr end, Area *n);
   Result<void> protectArea(Area *&a, VAddr v, VAddr end, int prot);
   static bool affordable(size_t bytes);
   static void releaseMapped(void *self, arch::Mapping m, VAddr v);
@@ -143,6 +146,9 @@ private:
 
   std::atomic<size_t> residentPages{0};
   std::atomic<size_t> peakResidentPages{0};
+
+  Area *searchAbove = nullptr; ///< the first area that ends above `searchTop`, while that is known
+  Area *spareArea = nullptr;   ///< in no tree, for the next mmap
 };
 
 /// SIGBUS etc. aside: maximum number of areas, Linux's vm.max_map_count.

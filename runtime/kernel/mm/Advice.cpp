@@ -102,7 +102,7 @@ Result<void> AddressSpace::adviseArea(Area *&a, VAddr from, VAddr to, int advice
       return a->prot & PROT_WRITE ? Result<void>(Errno::Inval) : Result<void>();
     TRY(table.split(from));
     TRY(table.split(to));
-    zap(*a, from, to);
+    zap(*a, from, to, next(*a));
     return {};
   case MADV_REMOVE:
     if ((a->flags & kAreaLocked) || a->isPrivate())
@@ -111,7 +111,7 @@ Result<void> AddressSpace::adviseArea(Area *&a, VAddr from, VAddr to, int advice
       return Errno::Acces;
     if (a->object->inodeNumber() != 0) // a file: its file system would have to do it
       return Errno::OpNotSupp;
-    zap(*a, from, to);
+    zap(*a, from, to, next(*a));
     static_cast<SharedMemory &>(*a->object).punchHole(a->pageIndex(from), a->pageIndex(to));
     return {};
   case MADV_COLD:

@@ -112,6 +112,7 @@ Result<VAddr> AddressSpace::remap(VAddr old, size_t oldLen, size_t newLen, int f
       VAddr limit = above ? above->guardedStart() : arch::kUserMax;
       if (old + oldSize == a->end && newSize <= arch::kUserMax - old && old + newSize <= limit) {
         a->end = old + newSize;
+        searchAbove = nullptr;
         mergeAround(*a);
         result = old;
       } else if (flags & MREMAP_MAYMOVE) {
