@@ -179,6 +179,7 @@ void initFpu() {
   uint32_t mask;
   __builtin_memcpy(&mask, fx + 28, 4);
   features.mxcsrMask = mask ? mask : 0xffbf; // SDM 1, 11.6.6
+  initSignalFrame();
 }
 
 void waitForInterrupt() { asm volatile("sti; hlt; cli" ::: "memory"); }
@@ -202,7 +203,6 @@ uint64_t hwcap2() { return 0; }
 
 uint64_t fpuFeatures() { return features.xcr0; }
 size_t fpuStateSize() { return features.fpuSize; }
-uint32_t fpuMxcsrMask() { return features.mxcsrMask; }
 
 void powerOff() {
   disableInterrupts();

@@ -50,8 +50,9 @@ void detectFeatures();
 /// Makes thread_local and gate() usable on the boot CPU: the first thing that C++ does (boot.S calls it, so that
 /// nothing which needs them is in the same function).
 OSV_PRE_SWITCH void initBootTls() asm("osv_init_boot_tls");
-void initApic();      ///< masks the PICs, enables this CPU's local APIC
-void initApicTimer(); ///< needs now()
+void initSignalFrame(); ///< needs `features` with the sizes of FP state
+void initApic();        ///< masks the PICs, enables this CPU's local APIC
+void initApicTimer();   ///< needs now()
 void endOfInterrupt();
 void callInterrupt(); ///< the receiving end of callOnOtherCpus
 void dispatchIrq(unsigned gsi);

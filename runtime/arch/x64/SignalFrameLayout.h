@@ -73,16 +73,9 @@ constexpr bool selectorsAllowed(uint16_t cs, uint16_t ss, uint64_t ucFlags) {
   return !(ucFlags & UC_STRICT_RESTORE_SS) || (ss | 3) == kLinuxUserData;
 }
 
-/// Is this FP image (legacy area and XSAVE header) one that XRSTOR takes? `features` is XCR0.
 struct XsaveHeader {
   uint64_t features, compaction, reserved[6];
 };
 static_assert(sizeof(XsaveHeader) == kXsaveHeaderSize);
-constexpr bool xsaveHeaderValid(const XsaveHeader &h, uint64_t features) {
-  uint64_t bad = (h.features & ~features) | h.compaction;
-  for (uint64_t r : h.reserved)
-    bad |= r;
-  return bad == 0;
-}
 
 } // namespace osv::arch

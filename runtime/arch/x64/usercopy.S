@@ -94,4 +94,61 @@ osv_user_cmpxchg32:
 1:      movl $-1, %eax
         retq
 
+// FP state straight to and from a signal frame (SignalFrame.cpp), all 64-byte aligned: 0, or -1 when memory or image are bad. A load that fails
+// may have loaded a part. Components are those of XCR0 that the mask names; XSAVE leaves the header's other words and the software bytes alone.
+
+// int osv_user_xsave(void *dst /*rdi*/, uint32_t components /*esi*/, size_t size /*rdx*/, uint32_t end /*ecx*/): also marks x87 and SSE as present, as
+// Linux does for those who look only at the legacy part, and writes `end` behind the `size` bytes of the image.
+        .globl osv_user_xsave
+        .type osv_user_xsave, @function
+osv_user_xsave:
+        movl %esi, %eax
+        movq %rdx, %rsi
+        xorl %edx, %edx
+        FIXUP 1f
+        xsave64 (%rdi)
+        FIXUP 1f
+        orb $3, 512(%rdi)
+        FIXUP 1f
+        movl %ecx, (%rdi,%rsi)
+        xorl %eax, %eax
+        retq
+1:      movl $-1, %eax
+        retq
+
+// int osv_user_xrstor(const void *src /*rdi*/, uint32_t components /*esi*/)
+        .globl osv_user_xrstor
+        .type osv_user_xrstor, @function
+osv_user_xrstor:
+        movl %esi, %eax
+        xorl %edx, %edx
+        FIXUP 1f
+        xrstor64 (%rdi)
+        xorl %eax, %eax
+        retq
+1:      movl $-1, %eax
+        retq
+
+// int osv_user_fxsave(void *dst /*rdi*/)
+        .globl osv_user_fxsave
+        .type osv_user_fxsave, @function
+osv_user_fxsave:
+        FIXUP 1f
+        fxsave64 (%rdi)
+        xorl %eax, %eax
+        retq
+1:      movl $-1, %eax
+        retq
+
+// int osv_user_fxrstor(const void *src /*rdi*/)
+        .globl osv_user_fxrstor
+        .type osv_user_fxrstor, @function
+osv_user_fxrstor:
+        FIXUP 1f
+        fxrstor64 (%rdi)
+        xorl %eax, %eax
+        retq
+1:      movl $-1, %eax
+        retq
+
         .section .note.GNU-stack, "", @progbits

@@ -57,8 +57,7 @@ uint64_t fpuFeatures(); ///< XCR0; 3 without XSAVE
 /// Writes the current thread's FP state in standard (non-compacted) XSAVE form to kernel memory `dst` (64-byte aligned,
 /// fpuStateSize()).
 void fpuSave(void *dst);
-/// Loads it; `src` was validated by the caller (mxcsr bits, xstate_bv within fpuFeatures(), reserved header bytes 0).
+/// Loads it; `src` is an image that fpuSave wrote, or a constant.
 void fpuRestore(const void *src);
-uint32_t fpuMxcsrMask();
 
 } // namespace osv::arch

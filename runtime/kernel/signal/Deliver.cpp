@@ -87,7 +87,8 @@ void stopProgram(int signo) {
   }
 }
 
-/// Takes the next signal that has a handler; carries out default actions on the way. False: none is left.
+/// Takes the next signal that has a handler, and blocks what its handler runs with blocked; carries out default actions
+/// on the way. False: none is left.
 bool takeHandled(Thread &t, const Frame &frame, siginfo_t &info, SignalAction &action) {
   Process &p = *t.process;
   for (;;) {
@@ -101,6 +102,7 @@ bool takeHandled(Thread &t, const Frame &frame, siginfo_t &info, SignalAction &a
       if (action.handler > 1) {
         if (action.flags & SA_RESETHAND)
           p.signals.actions[signo - 1].handler = 0;
+        setBlockedLocked(t, t.signals.blocked | action.mask | (action.flags & SA_NODEFER ? 0 : sigBit(signo)));
         return true;
       }
     }
@@ -135,18 +137,18 @@ void deliverSignals(Frame &frame) {
   SignalAction action;
   if (t.exiting.load(std::memory_order_relaxed))
     return; // exitToProgramWork ends the thread
+  SigSet before = t.signals.blocked, saved = t.signals.restoreBlocked ? t.signals.savedBlocked : before;
   if (!takeHandled(t, frame, info, action)) {
     settleRestart(frame, nullptr);
-    SigSet mask = t.signals.restoreBlocked ? t.signals.savedBlocked : t.signals.blocked;
     t.signals.restoreBlocked = false;
-    return setBlocked(mask);
+    return setBlocked(saved);
   }
   settleRestart(frame, &action);
-  SigSet saved = t.signals.restoreBlocked ? t.signals.savedBlocked : t.signals.blocked;
-  if (!arch::pushSignalFrame(frame, info, action, saved))
+  if (!arch::pushSignalFrame(frame, info, action, saved)) {
+    setBlocked(before);
     return stackOverflow(t, info.si_signo);
+  }
   t.signals.restoreBlocked = false;
-  setBlocked(t.signals.blocked | action.mask | (action.flags & SA_NODEFER ? 0 : sigBit(info.si_signo)));
 }
 
 void raiseFault(Frame &frame, int signo, int code, VAddr addr) {
@@ -167,39 +169,60 @@ void raiseFault(Frame &frame, int signo, int code, VAddr addr) {
   forceSignal(t, info);
 }
 
-uint64_t originalAddress(uint64_t rip) {
-  for (const abi::StubMap *lo = osv_image.stubs.begin(), *hi = osv_image.stubs.end(); lo < hi;) {
-    const abi::StubMap *mid = lo + (hi - lo) / 2;
-    if (rip < mid->stub)
-      hi = mid;
-    else if (rip >= mid->stub + mid->size)
-      lo = mid + 1;
-    else
-      return mid->original + (mid->flags & abi::kStubCopy ? rip - mid->stub : 0);
+namespace {
+/// The first of the stubs' runs whose `key` is above `v`. They are sorted by each of the two keys.
+const abi::StubMap *firstAbove(uint64_t v, uint64_t abi::StubMap::*key) {
+  const abi::StubMap *lo = osv_image.stubs.begin();
+  size_t n = static_cast<size_t>(osv_image.stubs.end() - lo);
+  if (n == 0 || v < lo->*key)
+    return lo;
+  while (n > 1) { // lo->*key <= v
+    size_t half = n / 2;
+    lo = lo[half].*key <= v ? lo + half : lo;
+    n -= half;
   }
-  return rip;
+  return lo + 1;
+}
+} // namespace
+
+uint64_t originalAddress(uint64_t rip) {
+  const abi::StubMap *first = osv_image.stubs.begin(), *end = osv_image.stubs.end();
+  if (first == end || rip < first->stub || rip >= end[-1].stub + end[-1].size)
+    return rip; // most are not in a stub
+  const abi::StubMap &run = firstAbove(rip, &abi::StubMap::stub)[-1];
+  if (rip >= run.stub + run.size)
+    return rip;
+  return run.original + (run.flags & abi::kStubCopy ? rip - run.stub : 0);
 }
 
+namespace {
+/// The last stretch of program between two runs that an address fell into: signals come to the same loop again and
+/// again. A thread's own, so that the two words belong together.
+struct Stretch {
+  uint64_t start, end;
+};
+constinit thread_local Stretch untouched = {1, 0};
+} // namespace
+
 uint64_t resumeAddress(uint64_t rip) {
-  const abi::StubMap *first = osv_image.stubs.begin(), *lo = first;
-  for (const abi::StubMap *hi = osv_image.stubs.end(); lo < hi;) {
-    const abi::StubMap *mid = lo + (hi - lo) / 2;
-    if (rip < mid->original)
-      hi = mid;
-    else
-      lo = mid + 1;
-  }
-  // The runs before `lo` begin at or before rip. Of those that begin at the same place the first is the one to resume
-  // in.
-  const abi::StubMap *run = nullptr;
-  for (; lo > first && (!run || lo[-1].original == run->original); lo--)
-    run = lo - 1;
-  if (!run || !(run->flags & abi::kStubReplaces))
+  if (rip >= untouched.start && rip < untouched.end)
     return rip;
-  uint64_t offset = rip - run->original;
-  if (run->flags & abi::kStubCopy)
-    return offset < run->size ? run->stub + offset : rip;
-  return offset == 0 ? run->stub : rip;
+  const abi::StubMap *first = osv_image.stubs.begin(), *next = firstAbove(rip, &abi::StubMap::original);
+  // The runs before `next` begin at or before rip. Of those that begin at the same place the first is the one to resume
+  // in.
+  const abi::StubMap *run = next == first ? nullptr : next - 1;
+  while (run && run > first && run[-1].original == run->original)
+    run--;
+  uint64_t start = run ? run->original : 0;
+  if (run && (run->flags & abi::kStubReplaces)) {
+    bool copy = run->flags & abi::kStubCopy;
+    uint64_t offset = rip - run->original, replaced = copy ? run->size : 1;
+    if (offset < replaced)
+      return run->stub + offset;
+    start += replaced;
+  }
+  untouched = {start, next == osv_image.stubs.end() ? ~0ull : next->original};
+  return rip;
 }
 
 } // namespace osv

@@ -21,11 +21,24 @@ namespace {
 
 constexpr SigSet kIntervalTimers = sigBit(SIGALRM) | sigBit(SIGVTALRM) | sigBit(SIGPROF);
 
+QueuedSignal *newEntry(Process &p) {
+  QueuedSignal *entry = std::exchange(current().signals.spare, nullptr);
+  if (!entry)
+    entry = new (std::nothrow) QueuedSignal;
+  if (entry)
+    p.signals.queued++;
+  return entry;
+}
+
+void freeEntry(Process &p, QueuedSignal &entry) {
+  p.signals.queued--;
+  delete std::exchange(current().signals.spare, &entry);
+}
+
 void discard(Process &p, QueuedSignal &entry) {
   if (entry.timer)
     return posixTimerSignalDropped(*entry.timer);
-  p.signals.queued--;
-  delete &entry;
+  freeEntry(p, entry);
 }
 
 /// Could `t` take `signo` now?
@@ -115,10 +128,9 @@ Sent sendLocked(Process &p, Thread *t, const siginfo_t &info, QueuedSignal *entr
     entry->info = info;
   } else if (signo != SIGKILL) {
     bool room = signo < kFirstRealTime || p.signals.queued < p.limits[RLIMIT_SIGPENDING].rlim_cur;
-    entry = room ? new (std::nothrow) QueuedSignal : nullptr;
+    entry = room ? newEntry(p) : nullptr;
     if (entry) {
       entry->info = info;
-      p.signals.queued++;
     } else if (signo >= kFirstRealTime && info.si_code != SI_USER) {
       return Sent::NoRoom; // kill() never fails for want of memory: the signal goes without its siginfo
     }
@@ -199,9 +211,13 @@ void recalculateWork(Thread &t) {
 
 void setBlocked(SigSet mask) {
   Thread &t = current();
+  IrqSpinGuard guard(t.process->signals.lock);
+  setBlockedLocked(t, mask);
+}
+
+void setBlockedLocked(Thread &t, SigSet mask) {
   Process &p = *t.process;
   mask &= ~kUnblockable;
-  IrqSpinGuard guard(p.signals.lock);
   // Signals of the process that this thread was perhaps chosen for, and that it now blocks, go to another one.
   SigSet handedOn = p.signals.pending.set & mask & ~t.signals.blocked;
   t.signals.blocked = mask;
@@ -252,9 +268,9 @@ int takeLocked(Thread &t, SigSet wanted, siginfo_t &info) {
     if (!candidates)
       continue;
     int signo = nextSignal(candidates);
-    info = {};
     QueuedSignal *entry = takePending(*from, signo);
     if (!entry) {
+      info = {};
       info.si_signo = signo;
       info.si_code = SI_USER; // the queue was full: who sent it is lost
     } else {
@@ -262,8 +278,7 @@ int takeLocked(Thread &t, SigSet wanted, siginfo_t &info) {
       if (entry->timer) {
         posixTimerSignalTaken(*entry->timer, info);
       } else {
-        p.signals.queued--;
-        delete entry;
+        freeEntry(p, *entry);
       }
     }
     if (kIntervalTimers & sigBit(signo))

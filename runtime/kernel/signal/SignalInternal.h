@@ -24,6 +24,9 @@ extern std::atomic<bool> stopped;
 /// Forgets the pending signals of `which` of one set.
 void flushLocked(Process &p, PendingSignals &from, SigSet which);
 
+/// As setBlocked; `t` is the running thread.
+void setBlockedLocked(Thread &t, SigSet mask);
+
 /// As recalculateWork, for the running thread.
 void recalculateOwn(Thread &t);
 

@@ -52,7 +52,7 @@ Result<siginfo_t> readSigInfo(int signo, UserPtr<const siginfo_t> from) {
 Result<Ref<Thread>> threadToSignal(int tid, int signo) {
   if (signo < 0 || signo > kSignalCount)
     return Errno::Inval;
-  Ref<Thread> t = currentProcess().findThread(tid);
+  Ref<Thread> t = tid == current().tid ? Ref<Thread>::share(&current()) : currentProcess().findThread(tid);
   if (!t)
     return Errno::Srch;
   return t;
@@ -204,7 +204,11 @@ Result<long> sys_rt_sigreturn(Frame &frame) {
     return 0;
   }
   frame.error = ~0ull; // whatever the program had in rax is no result that could be restarted
-  (void)setAltStack(restored.altStack, frame.rsp, 0);
+  const ThreadSignals &s = current().signals;
+  const stack_t &stack = restored.altStack;
+  if (reinterpret_cast<uint64_t>(stack.ss_sp) != s.altStack || stack.ss_size != s.altStackSize ||
+      stack.ss_flags != s.altStackFlags)
+    (void)setAltStack(stack, frame.rsp, 0);
   setBlocked(restored.mask);
   return static_cast<long>(frame.rax);
 }

@@ -42,7 +42,10 @@ static void handler(int, siginfo_t *info, struct ucontext *uc) {
   seen.extendedSize = marks.extended_size;
   seen.magicsRight = marks.magic1 == FP_XSTATE_MAGIC1 && magic2 == FP_XSTATE_MAGIC2;
   seen.headerFeatures = header.features;
-  seen.headerValid = xsaveHeaderValid(header, marks.xfeatures);
+  uint64_t bad = (header.features & ~marks.xfeatures) | header.compaction;
+  for (uint64_t reserved : header.reserved)
+    bad |= reserved;
+  seen.headerValid = bad == 0;
   FrameAddresses at =
       placeFrame(seen.expectedStack ? seen.expectedStack : sc.rsp - kRedZone, fpBytes(marks.xstate_size, true));
   seen.expectedFrame = at.frame;
@@ -68,6 +71,3 @@ bool probeSelectors(uint16_t cs, uint16_t ss, bool strict) {
 }
 uint64_t probeFlags(uint64_t now, uint64_t saved) { return restoreFlags(now, saved); }
 bool probeAltStack(uint64_t sp, uint64_t base, uint64_t size, int flags) { return onAltStack(sp, base, size, flags); }
-bool probeHeader(uint64_t have, uint64_t compaction, uint64_t reserved, uint64_t features) {
-  return xsaveHeaderValid({have, compaction, {0, 0, 0, 0, 0, reserved}}, features);
-}

@@ -22,4 +22,3 @@ FrameProbe probeFrame(void *altStack = nullptr, size_t size = 0);
 bool probeSelectors(uint16_t cs, uint16_t ss, bool strict);
 uint64_t probeFlags(uint64_t now, uint64_t saved);
 bool probeAltStack(uint64_t sp, uint64_t base, uint64_t size, int flags);
-bool probeHeader(uint64_t have, uint64_t compaction, uint64_t reserved, uint64_t features);

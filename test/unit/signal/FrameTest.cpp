@@ -60,11 +60,4 @@ TEST(SignalFrame, AltStackMembership) {
   EXPECT_FALSE(probeAltStack(0x1800, 0, 0, 2));
 }
 
-TEST(SignalFrame, XsaveHeader) {
-  EXPECT_TRUE(probeHeader(3, 0, 0, 7));
-  EXPECT_FALSE(probeHeader(8, 0, 0, 7));
-  EXPECT_FALSE(probeHeader(3, 1ull << 63, 0, 7));
-  EXPECT_FALSE(probeHeader(3, 0, 1, 7));
-}
-
 } // namespace
