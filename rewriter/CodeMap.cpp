@@ -3,7 +3,9 @@
 // Look-ups in the map of the program's code; see CodeMap.h.
 #include "rewriter/CodeMap.h"
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringExtras.h"
 #include "llvm/ADT/bit.h"
+#include "llvm/Demangle/Demangle.h"
 
 using namespace llvm;
 
@@ -69,17 +71,46 @@ std::vector<VAddr> CodeMap::callersOf(VAddr target) const {
   return sites;
 }
 
+/// The text of a mangled name can be exponentially longer than the name: each reference back to an earlier part may
+/// double it, each expansion of a parameter pack may repeat it once for each argument. A name from a compiler stays far
+/// below this bound, which keeps the text of a crafted one in the megabytes.
+static bool isSafeToDemangle(StringRef name) {
+  constexpr unsigned kMostDoublings = 16, kMostLength = 1024;
+  if (name.size() > kMostLength)
+    return false;
+  unsigned doublings = unsigned(name.count("Dp") + name.count("sp")) * 8;
+  for (size_t i = 0; i + 1 < name.size(); i++)
+    if (name[i] == 'S' || name[i] == 'T' || (name[i] == 'B' && name.starts_with("_R")))
+      doublings += name.drop_front(i + 1)
+                       .ltrim("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")
+                       .starts_with("_");
+  return doublings <= kMostDoublings;
+}
+
+std::string displayName(StringRef name) {
+  if (!(name.starts_with("_Z") || name.starts_with("_R")) || !isSafeToDemangle(name))
+    return name.str();
+  std::string text = demangle(name);
+  // rustc's older scheme is C++'s with a hash at the end: "core::fmt::write::h0123456789abcdef".
+  StringRef view = text;
+  if (size_t at = view.rfind("::h"); at != StringRef::npos && view.size() - at == 19 &&
+                                     all_of(view.drop_front(at + 3), [](char c) { return isHexDigit(c); }))
+    text.resize(at);
+  return text;
+}
+
 std::string CodeMap::functionName(VAddr addr) const {
   const Function *function = functionAt(addr);
   if (!function)
     return "";
-  return function->name.empty() ? hex(function->range.begin) : function->name.str();
+  return function->name.empty() ? hex(function->range.begin) : displayName(function->name);
 }
 
 std::string CodeMap::describe(const elf::Image &image, VAddr addr) const {
   std::string text;
   if (const Function *function = functionAt(addr)) {
-    text = function->name.empty() ? "the function at " + hex(function->range.begin) : "'" + function->name.str() + "'";
+    text = function->name.empty() ? "the function at " + hex(function->range.begin)
+                                  : "'" + displayName(function->name) + "'";
     if (addr != function->range.begin)
       text += "+" + hex(addr - function->range.begin);
   }

@@ -14,6 +14,9 @@
 #pragma once
 #include "rewriter/elf/Image.h"
 #include "rewriter/x64/Shape.h"
+#include "llvm/Support/ErrorHandling.h"
+#include <cstdlib>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -53,13 +56,38 @@ struct Coverage {
   double share() const { return executable ? double(proven + padding) / double(executable) : 0; }
 };
 
+/// A symbol's name as a person reads it: C++'s and Rust's are demangled, others stay as they are.
+std::string displayName(llvm::StringRef name);
+
+/// A bit for each byte of a region, in words of 64. Untouched pages of it take no memory.
+class BitMap {
+public:
+  explicit BitMap(uint64_t bits)
+      : words(static_cast<uint64_t *>(std::calloc(bits / 64 + 1, sizeof(uint64_t)))), count(bits / 64 + 1) {
+    if (!words)
+      llvm::report_bad_alloc_error("no memory for the code map");
+  }
+  uint64_t &operator[](uint64_t word) { return words.get()[word]; }
+  uint64_t operator[](uint64_t word) const { return words.get()[word]; }
+  uint64_t size() const { return count; }
+  bool test(uint64_t at) const { return words.get()[at / 64] >> (at % 64) & 1; }
+  void set(uint64_t at) { words.get()[at / 64] |= uint64_t(1) << (at % 64); }
+
+private:
+  struct Free {
+    void operator()(uint64_t *memory) const { std::free(memory); }
+  };
+  std::unique_ptr<uint64_t, Free> words;
+  uint64_t count;
+};
+
 class CodeMap {
 public:
   /// The bits of one executable segment's file-backed bytes.
   struct Region {
     AddrRange range;
     llvm::ArrayRef<uint8_t> bytes;
-    std::vector<uint64_t> proven, possible, targets;
+    BitMap proven, possible, targets;
   };
 
   std::vector<Region> regions;        ///< ascending
@@ -120,12 +148,9 @@ public:
   std::string functionName(VAddr addr) const;
 
 private:
-  bool test(VAddr addr, std::vector<uint64_t> Region::*bits) const {
+  bool test(VAddr addr, BitMap Region::*bits) const {
     const Region *region = regionAt(addr);
-    if (!region)
-      return false;
-    uint64_t at = addr - region->range.begin;
-    return (region->*bits)[at / 64] >> (at % 64) & 1;
+    return region && (region->*bits).test(addr - region->range.begin);
   }
 };
 

@@ -63,6 +63,17 @@ static Error inspect(Context &ctx) {
   return Error::success();
 }
 
+/// For --check: what makeImage would refuse, and where the kernel would be. Inspecting also works without a runtime.
+static Error findRoom(Context &ctx) {
+  Expected<uint64_t> size = link::runtimeSize(ctx);
+  if (!size) {
+    consumeError(size.takeError());
+    return Error::success();
+  }
+  patch::makeStubs(ctx);
+  return link::layOut(ctx, *size + link::kernelDataSize(ctx));
+}
+
 static Error makeOutput(Context &ctx) {
   if (ctx.opts.verifyOnly)
     return patch::verifyOutput(ctx);
@@ -88,9 +99,9 @@ static Error run(Context &ctx, StringRef input) {
     return error;
 
   // All that is wrong with the program has been found: refuse it before anything is written.
-  if (ctx.opts.check || ctx.diag.hasErrors())
+  if (ctx.diag.hasErrors())
     return Error::success();
-  return makeOutput(ctx);
+  return ctx.opts.check ? findRoom(ctx) : makeOutput(ctx);
 }
 
 /// One input from start to end.

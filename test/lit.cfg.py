@@ -86,6 +86,8 @@ def works(feature, command, source, suffix):
 osv_rewrite = built("osv-rewrite", os.path.join(bin_dir, "osv-rewrite"))
 osv_run = built("osv-run", os.path.join(bin_dir, "osv-run"))
 lief_check = built("lief-check", os.path.join(bin_dir, "lief-check"))
+for fuzzer in ("fuzz-reader", "fuzz-analysis"):
+    built(fuzzer, os.path.join(bin_dir, fuzzer))
 pass_plugin = built("plugin", plugin())
 for model in ("gs", "fs"):
     built("runtime-" + model, os.path.join(lib_dir, "runtime-%s.a" % model))
@@ -93,6 +95,9 @@ program("qemu", "qemu-system-x86_64")
 program("busybox", "busybox")
 program("go", "go")
 program("strace", "strace")
+chromium = program("chromium", "chromium")
+program("npm", "npm")
+sarif_schema = built("sarif-schema", os.path.join(config.osv_obj, "corpus", "sarif-schema.json"))
 main = "int main(void) { return 0; }\n"
 works("glibc-static", ["gcc", "-static"], main, ".c")
 works("musl", ["musl-gcc", "-static"], main, ".c")
@@ -107,6 +112,8 @@ config.substitutions += [
     ("%osv-run", osv_run),
     ("%lief-check", lief_check),
     ("%plugin", pass_plugin),
+    ("%chromium", chromium),
+    ("%sarif-schema", sarif_schema),
     ("%stub", os.path.join(config.osv_obj, "test", "stub-guest.img")),
     ("%build", config.osv_obj),
     ("%src", config.osv_src),

@@ -26,9 +26,10 @@ unsigned paddingLength(ArrayRef<uint8_t> bytes, VAddr addr) {
   return isNop && shape.flow != x64::Flow::Invalid ? shape.length : 0;
 }
 
-/// The executable sections; without section headers the executable segments.
-static std::vector<AddrRange> codeRanges(const elf::Image &image, const CodeMap &map) {
-  std::vector<AddrRange> ranges;
+std::vector<AddrRange> codeRanges(const elf::Image &image, const CodeMap &map) {
+  std::vector<AddrRange> ranges, segments;
+  for (const CodeMap::Region &region : map.regions)
+    segments.push_back(region.range);
   for (const elf::Section &section : image.sections)
     if ((section.flags & ELF::SHF_EXECINSTR) && (section.flags & ELF::SHF_ALLOC) && section.size &&
         section.type != ELF::SHT_NOBITS && image.bytesAt(section.addr, section.size).size())
@@ -36,9 +37,11 @@ static std::vector<AddrRange> codeRanges(const elf::Image &image, const CodeMap 
   llvm::sort(ranges);
   for (size_t i = 1; i < ranges.size(); i++)
     if (ranges[i].begin < ranges[i - 1].end)
-      return image.executableRanges();
+      return segments;
   erase_if(ranges, [&](AddrRange r) { return !map.regionAt(r.begin) || !map.regionAt(r.end - 1); });
-  return ranges.empty() ? image.executableRanges() : ranges;
+  // Headers that do not even know the first instruction are not to be believed.
+  bool areTrue = any_of(ranges, [&](AddrRange r) { return r.contains(image.entry); });
+  return areTrue ? ranges : segments;
 }
 
 namespace {
@@ -119,7 +122,7 @@ public:
   }
 
 private:
-  bool isStart(uint64_t at) const { return region.proven[at / 64] >> (at % 64) & 1; }
+  bool isStart(uint64_t at) const { return region.proven.test(at); }
   unsigned scanLength(uint64_t at) const {
     return x64::scan(region.bytes.drop_front(at), region.range.begin + at).length;
   }

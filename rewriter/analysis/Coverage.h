@@ -6,6 +6,10 @@
 
 namespace osv::analysis {
 
+/// Where code can be: the executable sections; without section headers, which strip(1) keeps, or with ones that cannot
+/// be true, the executable segments. Old linkers put read-only data into the segment of the code.
+std::vector<AddrRange> codeRanges(const elf::Image &image, const CodeMap &map);
+
 /// Fills map.coverage (but for `possible`) and map.unproven from the proven starts.
 void measureCoverage(const elf::Image &image, CodeMap &map);
 

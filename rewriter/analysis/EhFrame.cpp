@@ -224,7 +224,7 @@ void addEhFrame(const elf::Image &image, Roots &roots) {
       cies[start - 4] = readCie(body);
       continue;
     }
-    auto cie = cies.find(start - uint64_t(ciePointer));
+    auto cie = ciePointer <= start ? cies.find(start - ciePointer) : cies.end();
     if (cie == cies.end() || !cie->second.valid)
       continue;
     VAddr bodyAddr = frame->addr + (start + 4);

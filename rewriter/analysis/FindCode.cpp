@@ -63,7 +63,8 @@ const StringSet<> &noReturnNames() {
 
 class Finder {
 public:
-  explicit Finder(Context &context) : image(context.image), map(context.code), walker(image, map) {}
+  explicit Finder(Context &context)
+      : image(context.image), map(context.code), walker(image, map), code(codeRanges(image, map)) {}
   void run();
 
 private:
@@ -98,16 +99,22 @@ private:
   bool tryPossible(VAddr at);
   void drainPossible();
 
+  /// Whether a pointer to `addr` can be one to code.
+  bool mayBeCode(VAddr addr) const {
+    return any_of(code, [&](AddrRange range) { return range.contains(addr); });
+  }
+
   const elf::Image &image;
   CodeMap &map;
   Walker walker;
+  std::vector<AddrRange> code;
   Roots roots;
   std::vector<VAddr> possiblePointers;
   std::vector<Table> tables;
   std::vector<VAddr> tableStarts; ///< of certain tables, ascending
   DenseSet<uint64_t> judged;
-  DenseMap<uint64_t, bool> sweeps;                ///< functions that were swept, and whether that came out even
-  std::vector<std::vector<uint64_t>> sweepStarts; ///< a bit for each byte of each region
+  DenseMap<uint64_t, bool> sweeps; ///< functions that were swept, and whether that came out even
+  std::vector<BitMap> sweepStarts; ///< a bit for each byte of each region
   enum class JumpState : uint8_t { New, NoTable, Open, Resolved };
   DenseMap<uint64_t, JumpState> jumpStates;
 };
@@ -138,6 +145,8 @@ void Finder::collectFunctions() {
     }
     map.functions.push_back(function);
   }
+  roots.functions = {};
+  std::vector<VAddr> begins, ends;
   for (size_t i = 0; i < map.functions.size(); i++) {
     Function &function = map.functions[i];
     if (noReturnNames().contains(function.name))
@@ -148,12 +157,11 @@ void Finder::collectFunctions() {
     VAddr next = i + 1 < map.functions.size() ? map.functions[i + 1].range.begin : region->range.end;
     if (function.range.empty())
       function.range.end = std::min(next, region->range.end);
-    uint64_t begin = function.range.begin - region->range.begin;
-    walker.functionBegins[region - map.regions.data()][begin / 64] |= uint64_t(1) << (begin % 64);
-    uint64_t end = function.range.end - region->range.begin;
-    if (function.range.end <= region->range.end)
-      walker.functionEnds[region - map.regions.data()][end / 64] |= uint64_t(1) << (end % 64);
+    begins.push_back(function.range.begin);
+    ends.push_back(function.range.end);
   }
+  walker.functionBegins.assign(std::move(begins));
+  walker.functionEnds.assign(std::move(ends));
   erase_if(map.functions, [&](const Function &f) { return !map.regionAt(f.range.begin); });
 }
 
@@ -279,7 +287,7 @@ void Finder::sweepFunctions() {
     return;
   if (sweepStarts.empty())
     for (const CodeMap::Region &region : map.regions)
-      sweepStarts.emplace_back(region.proven.size());
+      sweepStarts.emplace_back(region.range.size());
   std::vector<uint8_t> isEven(ranges.size());
   forPieces(threadsFor(ranges.size(), 64), ranges.size(), 16, [&](unsigned, size_t begin, size_t end) {
     for (size_t i = begin; i < end; i++)
@@ -293,7 +301,7 @@ bool Finder::sweep(AddrRange range) {
   const CodeMap::Region *region = map.regionAt(range.begin);
   if (!region || range.end > region->range.end)
     return false;
-  std::vector<uint64_t> &bits = sweepStarts[region - map.regions.data()];
+  BitMap &bits = sweepStarts[region - map.regions.data()];
   uint64_t base = region->range.begin.raw(), at = range.begin.raw() - base, end = range.end.raw() - base;
   while (at < end) {
     std::atomic_ref(bits[at / 64]).fetch_or(uint64_t(1) << (at % 64), std::memory_order_relaxed);
@@ -310,7 +318,7 @@ bool Finder::isPlausibleBlock(VAddr target) const {
     if (auto found = sweeps.find(function->range.begin.raw()); found != sweeps.end() && found->second) {
       const CodeMap::Region *region = map.regionAt(target);
       uint64_t at = target - region->range.begin;
-      return sweepStarts[region - map.regions.data()][at / 64] >> (at % 64) & 1;
+      return sweepStarts[region - map.regions.data()].test(at);
     }
   return walker.speculate(target, /*wide=*/false, kLookAhead).has_value();
 }
@@ -355,9 +363,10 @@ std::vector<VAddr> Finder::readTable(Table &table, unsigned entries) const {
 void Finder::judgePointers(std::vector<VAddr> pointers, std::vector<VAddr> &work) {
   llvm::sort(pointers);
   pointers.erase(llvm::unique(pointers), pointers.end());
+  erase_if(pointers, [&](VAddr pointer) { return !mayBeCode(pointer); });
   map.taken.insert(map.taken.end(), pointers.begin(), pointers.end());
   for (VAddr pointer : pointers) {
-    if (map.isInstructionStart(pointer) || !map.regionAt(pointer) || !judged.insert(pointer.raw()).second)
+    if (map.isInstructionStart(pointer) || !judged.insert(pointer.raw()).second)
       continue;
     const Function *function = map.functionAt(pointer);
     bool isInside = function && function->range.begin != pointer;
@@ -396,7 +405,7 @@ void Finder::scanData(std::vector<VAddr> &work) {
     size_t first = (8 - segment.vaddr.raw() % 8) % 8;
     for (size_t at = first; at + 8 <= segment.bytes.size(); at += 8) {
       VAddr to(support::endian::read64le(&segment.bytes[at]));
-      if (!map.regionAt(to))
+      if (!mayBeCode(to))
         continue;
       walker.markTarget(to);
       map.taken.push_back(to);
@@ -409,6 +418,8 @@ void Finder::scanData(std::vector<VAddr> &work) {
 bool Finder::tryPossible(VAddr at) {
   if (map.isPossibleStart(at))
     return true;
+  if (!mayBeCode(at))
+    return false;
   std::optional<std::vector<VAddr>> starts = walker.speculate(at, /*wide=*/true);
   if (!starts || starts->empty())
     return false;

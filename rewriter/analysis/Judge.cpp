@@ -64,7 +64,8 @@ private:
     const Function *function = map.functionAt(addr);
     if (!function)
       return "code at " + hex(addr);
-    return function->name.empty() ? "the function at " + hex(function->range.begin) : "'" + function->name.str() + "'";
+    return function->name.empty() ? "the function at " + hex(function->range.begin)
+                                  : "'" + displayName(function->name) + "'";
   }
   std::string message(const Hazard &hazard) const;
   std::string accessMessage(VAddr addr) const;

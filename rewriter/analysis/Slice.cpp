@@ -35,7 +35,8 @@ const Slicer::Graph &Slicer::graphAt(VAddr addr) {
   graph.range = range;
   for (VAddr at : map.instructionsIn(range, /*wide=*/true)) {
     x64::Shape shape = map.shapeAt(at);
-    if (shape.flow == Flow::Jcc || shape.flow == Flow::Jmp)
+    bool isBranch = shape.flow == Flow::Jcc || shape.flow == Flow::Jmp;
+    if (isBranch && range.contains(VAddr(shape.value)))
       graph.branchesTo[shape.value].push_back(at);
     if (shape.flow != Flow::IndirectJmp)
       continue;

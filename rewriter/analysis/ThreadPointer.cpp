@@ -11,7 +11,6 @@
 #include "rewriter/analysis/Slice.h"
 #include "rewriter/analysis/Stages.h"
 #include "llvm/ADT/STLExtras.h"
-#include "llvm/Support/MathExtras.h"
 
 using namespace llvm;
 
@@ -106,7 +105,7 @@ class FsClassifier {
 public:
   explicit FsClassifier(const Context &context) : context(context), map(context.code) {
     if (const auto &tls = context.image.tls) {
-      blockSize = int64_t(alignTo(tls->memsz, std::max<uint64_t>(tls->align, 1)));
+      blockSize = int64_t(tls->blockSize());
       blockEnd = int64_t(tls->vaddr.raw()) + blockSize;
     }
   }

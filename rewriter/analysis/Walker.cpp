@@ -19,18 +19,16 @@ namespace osv::analysis {
 using x64::Flow;
 using x64::Shape;
 
-static bool setBit(std::vector<uint64_t> &bits, uint64_t at) {
+static bool setBit(BitMap &bits, uint64_t at) {
   uint64_t bit = uint64_t(1) << (at % 64);
   std::atomic_ref word(bits[at / 64]);
   // Most targets are set already: a read keeps the cache line shared.
   return !(word.load(std::memory_order_relaxed) & bit) && !(word.fetch_or(bit, std::memory_order_relaxed) & bit);
 }
 
-static void clearBit(std::vector<uint64_t> &bits, uint64_t at) {
+static void clearBit(BitMap &bits, uint64_t at) {
   std::atomic_ref(bits[at / 64]).fetch_and(~(uint64_t(1) << (at % 64)), std::memory_order_relaxed);
 }
-
-static bool testBit(const std::vector<uint64_t> &bits, uint64_t at) { return bits[at / 64] >> (at % 64) & 1; }
 
 struct Walker::Worker {
   Found found;
@@ -51,14 +49,8 @@ Walker::Walker(const elf::Image &image, CodeMap &map) : image(image), map(map), 
     if (range.size() > most)
       continue;
     most -= range.size();
-    CodeMap::Region region{range, image.bytesAt(range.begin, range.size()), {}, {}, {}};
-    uint64_t words = range.size() / 64 + 1;
-    region.proven.resize(words);
-    region.possible.resize(words);
-    region.targets.resize(words);
-    functionEnds.emplace_back(words);
-    functionBegins.emplace_back(words);
-    map.regions.push_back(std::move(region));
+    map.regions.push_back({range, image.bytesAt(range.begin, range.size()), BitMap(range.size()), BitMap(range.size()),
+                           BitMap(range.size())});
   }
   hasCalls = map.hasCalls();
 }
@@ -96,20 +88,20 @@ void Walker::walkFrom(VAddr root, Worker &worker) {
     switch (shape.flow) {
     case Flow::Next:
     case Flow::IndirectCall:
-      if (shape.flow == Flow::IndirectCall && next < size && endsFunction(*region, next))
+      if (shape.flow == Flow::IndirectCall && functionEnds.contains(VAddr(base + next)))
         return;
       break;
     case Flow::Call:
       if (VAddr target(shape.value); CodeMap::Region *to = regionAt(target)) {
         uint64_t toAt = target - to->range.begin;
         setBit(to->targets, toAt);
-        noteCall(shape.flow == Flow::Call, *to, toAt, addr, worker.found.calls);
-        if (!testBit(to->proven, toAt))
+        noteCall(shape.flow == Flow::Call, target, addr, worker.found.calls);
+        if (!to->proven.test(toAt))
           worker.stack.push_back(target);
         if (!noReturn.empty() && noReturn.contains(shape.value))
           return;
       }
-      if (next < size && endsFunction(*region, next))
+      if (functionEnds.contains(VAddr(base + next)))
         return;
       break;
     case Flow::Jcc:
@@ -117,8 +109,8 @@ void Walker::walkFrom(VAddr root, Worker &worker) {
       if (VAddr target(shape.value); CodeMap::Region *to = regionAt(target)) {
         uint64_t toAt = target - to->range.begin;
         setBit(to->targets, toAt);
-        noteCall(shape.flow == Flow::Call, *to, toAt, addr, worker.found.calls);
-        if (!testBit(to->proven, toAt))
+        noteCall(shape.flow == Flow::Call, target, addr, worker.found.calls);
+        if (!to->proven.test(toAt))
           worker.stack.push_back(target);
       }
       if (shape.flow == Flow::Jmp)
@@ -260,9 +252,7 @@ std::optional<std::vector<VAddr>> Walker::speculate(VAddr root, bool wide, size_
                           shape.flow == Flow::Call;
       if (!fallsThrough)
         break;
-      if (const CodeMap::Region *region = map.regionAt(at);
-          (shape.flow == Flow::Call || shape.flow == Flow::IndirectCall) && region &&
-          endsFunction(*region, at - region->range.begin))
+      if ((shape.flow == Flow::Call || shape.flow == Flow::IndirectCall) && functionEnds.contains(at))
         break;
     }
   }
@@ -278,8 +268,8 @@ void Walker::commitPossible(ArrayRef<VAddr> starts, Found &found) {
       found.remarkable.push_back({at, shape.traits, false});
     if (shape.flow == Flow::Jcc || shape.flow == Flow::Jmp || shape.flow == Flow::Call) {
       markTarget(VAddr(shape.value));
-      if (CodeMap::Region *to = regionAt(VAddr(shape.value)))
-        noteCall(shape.flow == Flow::Call, *to, shape.value - to->range.begin.raw(), at, found.calls);
+      if (regionAt(VAddr(shape.value)))
+        noteCall(shape.flow == Flow::Call, VAddr(shape.value), at, found.calls);
       if (shape.flow == Flow::Call)
         found.taken.push_back(VAddr(shape.value));
     }

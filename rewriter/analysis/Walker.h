@@ -7,9 +7,34 @@
 #pragma once
 #include "rewriter/CodeMap.h"
 #include "llvm/ADT/DenseSet.h"
+#include "llvm/ADT/STLExtras.h"
+#include "llvm/Support/MathExtras.h"
+#include <algorithm>
 #include <mutex>
 
 namespace osv::analysis {
+
+/// Addresses that are few among those asked about. A small table answers most questions, a search the rest: a bit for
+/// each 16 bytes of address space, which wraps around, so that questions about neighbours stay in one cache line.
+class AddressSet {
+public:
+  void assign(std::vector<VAddr> all) {
+    llvm::sort(all);
+    addresses = std::move(all);
+    mask = llvm::PowerOf2Ceil(16 * (addresses.size() + 1)) - 1;
+    table = BitMap(mask + 1);
+    for (VAddr addr : addresses)
+      table.set(addr.raw() / 16 & mask);
+  }
+  bool contains(VAddr addr) const {
+    return table.test(addr.raw() / 16 & mask) && std::binary_search(addresses.begin(), addresses.end(), addr);
+  }
+
+private:
+  std::vector<VAddr> addresses;
+  uint64_t mask = 0;
+  BitMap table{1};
+};
 
 class Walker {
 public:
@@ -37,9 +62,8 @@ public:
   bool isInsideInstruction(VAddr addr, bool wide) const;
   /// Calls to these do not come back.
   llvm::DenseSet<uint64_t> noReturn;
-  /// Set at the first byte behind each function: a call right before does not come back either.
-  std::vector<std::vector<uint64_t>> functionEnds;
-  std::vector<std::vector<uint64_t>> functionBegins; ///< and at the first byte of each
+  AddressSet functionBegins;
+  AddressSet functionEnds; ///< the first byte behind each: a call right before does not come back either
 
 private:
   struct Worker;
@@ -50,16 +74,11 @@ private:
         return &region;
     return nullptr;
   }
-  bool endsFunction(const CodeMap::Region &region, uint64_t at) const {
-    const std::vector<uint64_t> &ends = functionEnds[&region - map.regions.data()];
-    return ends[at / 64] >> (at % 64) & 1;
-  }
 
-  /// Notes a branch to `at` of `to` for callersOf, if it is a call or leads to the beginning of a function.
-  void noteCall(bool isCall, const CodeMap::Region &to, uint64_t at, VAddr site, std::vector<uint64_t> &calls) const {
-    const std::vector<uint64_t> &begins = functionBegins[&to - map.regions.data()];
-    if (hasCalls && (isCall || (begins[at / 64] >> (at % 64) & 1)))
-      calls.push_back((to.range.begin + at - map.callBase()) << 32 | (site - map.callBase()));
+  /// Notes a branch for callersOf, if it is a call or leads to the beginning of a function.
+  void noteCall(bool isCall, VAddr target, VAddr site, std::vector<uint64_t> &calls) const {
+    if (hasCalls && (isCall || functionBegins.contains(target)))
+      calls.push_back((target - map.callBase()) << 32 | (site - map.callBase()));
   }
 
   const elf::Image &image;

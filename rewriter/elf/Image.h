@@ -70,6 +70,10 @@ struct Symbol {
 struct TlsTemplate {
   VAddr vaddr;
   uint64_t filesz, memsz, align;
+
+  /// What lies between the beginning of a thread's block and its thread pointer: the template, and the padding behind
+  /// it that puts the thread pointer at an address congruent to the template's, as every linker counts it.
+  uint64_t blockSize() const { return memsz + ((0 - vaddr.raw() - memsz) & (align - 1)); }
 };
 
 struct Note {

@@ -173,16 +173,13 @@ void Writer::writeThreadPointer() {
   });
   json.attributeObject("fs_accesses", [&] {
     for (unsigned i = 0; i < kNumFsClasses; i++) {
-      std::map<std::string, int64_t> functions, variables;
+      std::map<std::string, int64_t> functions;
       int64_t count = 0;
       for (const FsAccess &access : context.analysis.fs) {
         if (unsigned(access.kind) != i)
           continue;
         count++;
         functions[map.functionName(access.addr)]++;
-        if (access.kind == FsClass::LocalExec)
-          if (std::string symbol = tlsSymbolAt(context.image, access.offset); !symbol.empty())
-            variables[symbol]++;
       }
       std::vector<std::pair<std::string, int64_t>> top(functions.begin(), functions.end());
       llvm::sort(top, [](const auto &a, const auto &b) {
@@ -200,8 +197,8 @@ void Writer::writeThreadPointer() {
         });
         if (FsClass(i) == FsClass::LocalExec)
           json.attributeObject("variables", [&] {
-            for (const auto &[symbol, uses] : variables)
-              json.attribute(json::isUTF8(symbol) ? symbol : json::fixUTF8(symbol), uses);
+            for (const auto &[symbol, uses] : countTlsVariables(context))
+              json.attribute(json::isUTF8(symbol) ? symbol : json::fixUTF8(symbol), int64_t(uses));
           });
       });
     }

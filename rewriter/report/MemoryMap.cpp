@@ -15,6 +15,19 @@ namespace {
 
 constexpr double kWidth = 1060;
 
+/// "17 bytes", "1.5 KiB", "93.1 MiB".
+std::string sizeText(uint64_t size) {
+  std::string text;
+  raw_string_ostream os(text);
+  if (size < 1024)
+    os << size << " bytes";
+  else if (size < 1 << 20)
+    os << format("%.1f KiB", double(size) / 1024);
+  else
+    os << format("%.1f MiB", double(size) / (1 << 20));
+  return text;
+}
+
 class Bar {
 public:
   Bar(raw_ostream &os, VAddr begin, VAddr end, double top, double height)
@@ -44,29 +57,24 @@ public:
     }
   }
 
-  /// Ticks, one for each pixel that has any.
-  void ticks(ArrayRef<VAddr> all, StringRef what) {
-    int last = -1;
-    unsigned count = 0;
-    VAddr first;
-    auto flush = [&] {
-      if (count)
-        os << "<rect x=\"" << last << "\" y=\"" << format("%.1f", top + height * 0.55) << "\" width=\"1\" height=\""
-           << format("%.1f", height * 0.45) << "\" fill=\"var(--site)\"><title>" << count << ' ' << what << " from "
-           << hex(first) << "</title></rect>\n";
-      count = 0;
-    };
-    for (VAddr addr : all) {
-      if (addr < begin || addr >= end)
+  /// Marks, one for each pixel that has any, in the part of the bar's height between `from` and `to`.
+  void marks(ArrayRef<VAddr> all, StringRef what, double from, double to, const std::set<VAddr> &places) {
+    for (size_t i = 0; i < all.size();) {
+      if (all[i] < begin || all[i] >= end) {
+        i++;
         continue;
-      int pixel = int(at(addr));
-      if (pixel != last)
-        flush();
-      if (count++ == 0)
-        first = addr;
-      last = pixel;
+      }
+      size_t first = i;
+      int pixel = int(at(all[i]));
+      while (i < all.size() && all[i] < end && int(at(all[i])) == pixel)
+        i++;
+      bool isLinked = places.count(all[first]);
+      if (isLinked)
+        os << "<a href=\"#d" << hex(all[first]) << "\">";
+      os << "<rect x=\"" << pixel << "\" y=\"" << format("%.1f", top + height * from) << "\" width=\"2\" height=\""
+         << format("%.1f", height * (to - from)) << "\" fill=\"var(--site)\"><title>" << i - first << ' ' << what
+         << " from " << hex(all[first]) << "</title></rect>" << (isLinked ? "</a>" : "") << '\n';
     }
-    flush();
   }
 
 private:
@@ -79,9 +87,11 @@ private:
   double top, height;
 };
 
-void text(raw_ostream &os, double x, double y, const Twine &words, bool atEnd = false) {
-  os << "<text x=\"" << format("%.1f", x) << "\" y=\"" << format("%.1f", y) << (atEnd ? "\" text-anchor=\"end" : "")
-     << "\">" << words << "</text>\n";
+/// The words above a bar: what it is at its left end, and its extent, less loud, at the right.
+void label(raw_ostream &os, double top, const Twine &what, AddrRange range) {
+  os << "<text x=\"0\" y=\"" << format("%.1f", top + 12) << "\">" << what << "</text><text class=far x=\"" << kWidth
+     << "\" y=\"" << format("%.1f", top + 12) << "\" text-anchor=\"end\">" << hex(range.begin) << " to "
+     << hex(range.end) << ", " << sizeText(range.size()) << "</text>\n";
 }
 
 std::string flagsOf(const elf::Segment &segment) {
@@ -95,8 +105,8 @@ void drawSegment(Bar &bar, const elf::Segment &segment) {
   bar.rect(segment.fileEnd(), segment.end(), "zero", title + ", zero-filled", 0.6);
 }
 
-void key(raw_ostream &os, bool hasKernel) {
-  os << "<p class=key>";
+void key(raw_ostream &os, bool hasKernel, bool hasFindings) {
+  os << "<figcaption>";
   auto item = [&](const char *colour, const char *words) {
     os << "<span><i style=\"background:var(--" << colour << ")\"></i>" << words << "</span>";
   };
@@ -105,58 +115,58 @@ void key(raw_ostream &os, bool hasKernel) {
   item("ro", "read-only data");
   item("data", "data");
   item("zero", "zero-filled");
-  item("site", "system calls");
   if (hasKernel)
-    item("kernel", "runtime kernel");
-  os << "</p>\n";
+    item("kernel", "the runtime kernel's place");
+  item("gap", "not mapped");
+  item("site", hasFindings ? "upper half: findings; lower half: system calls" : "system calls");
+  os << "</figcaption></figure></section>\n";
 }
 
 } // namespace
 
-void writeMemoryMap(const Context &context, raw_ostream &os) {
+void writeMemoryMap(const Context &context, const std::set<VAddr> &places, raw_ostream &os) {
   const elf::Image &image = context.image;
-  std::vector<VAddr> sites;
+  std::vector<VAddr> sites, findings;
   for (const SyscallSite &site : context.analysis.sites)
     sites.push_back(site.addr);
-  AddrRange extent = image.extent();
+  for (const Finding *finding : context.diag.sorted())
+    if (finding->address)
+      findings.push_back(*finding->address);
   // The layout speaks of addresses at run time; it is drawn where it would be if the program were at its file's.
-  bool hasKernel = !context.layout.kernel.empty();
-  AddrRange kernel;
-  if (hasKernel) {
-    kernel = {image.toFile(context.layout.kernel.begin), image.toFile(context.layout.kernel.end)};
-    hasKernel = kernel.begin < kernel.end;
-  }
-  AddrRange whole = extent;
+  AddrRange whole = image.extent(), kernel;
+  if (RunRange range = context.layout.kernel; !range.empty() && range.begin.raw() >= image.bias)
+    kernel = {image.toFile(range.begin), image.toFile(range.end)};
+  bool hasKernel = !kernel.empty();
   if (hasKernel)
-    whole = {std::min(extent.begin, kernel.begin), std::max(extent.end, kernel.end)};
+    whole = {std::min(whole.begin, kernel.begin), std::max(whole.end, kernel.end)};
+  auto drawMarks = [&](Bar &bar) {
+    bar.ranges(context.code.unproven, "hole");
+    bar.marks(findings, "findings", 0, 0.45, places);
+    bar.marks(sites, "system calls", 0.55, 1, places);
+  };
   constexpr double kBar = 34, kStep = 62;
   double height = kStep * double(image.segments.size() + 1);
-  os << "<svg role=img viewBox=\"0 0 " << kWidth << ' ' << height << "\"><title>memory map</title>\n";
-  text(os, 0, 12, "whole image");
-  text(os, kWidth, 12, hex(whole.begin) + " to " + hex(whole.end) + ", " + Twine(whole.size()) + " bytes", true);
+  os << "<section id=map><h2>Memory <small>to scale; below the whole image, each segment by itself</small></h2>\n"
+     << "<figure><svg role=img viewBox=\"0 0 " << kWidth << ' ' << height << "\"><title>memory map</title>\n";
+  label(os, 0, "whole image", whole);
   Bar all(os, whole.begin, whole.end, 17, kBar);
   all.rect(whole.begin, whole.end, "gap", "not mapped");
   for (const elf::Segment &segment : image.segments)
     drawSegment(all, segment);
   if (hasKernel)
-    all.rect(kernel.begin, kernel.end, "kernel", "runtime kernel at " + hex(context.layout.kernel.begin), 1);
-  all.ranges(context.code.unproven, "hole");
-  all.ticks(sites, "system calls");
+    all.rect(kernel.begin, kernel.end, "kernel", "the runtime kernel, at " + hex(context.layout.kernel.begin), 1);
+  drawMarks(all);
   double top = kStep;
   for (const elf::Segment &segment : image.segments) {
-    text(os, 0, top + 12, flagsOf(segment));
-    text(os, kWidth, top + 12,
-         hex(segment.vaddr) + " to " + hex(segment.end()) + ", " + Twine(segment.memsz) + " bytes", true);
+    label(os, top, flagsOf(segment), segment.range());
     Bar bar(os, segment.vaddr, segment.end(), top + 17, kBar);
     drawSegment(bar, segment);
-    if (segment.isExec()) {
-      bar.ranges(context.code.unproven, "hole");
-      bar.ticks(sites, "system calls");
-    }
+    if (segment.isExec())
+      drawMarks(bar);
     top += kStep;
   }
   os << "</svg>\n";
-  key(os, hasKernel);
+  key(os, hasKernel, !findings.empty());
 }
 
 } // namespace osv::report

@@ -3,9 +3,11 @@
 // The drawing of the program's memory in the HTML report. Not for other parts.
 #pragma once
 #include "rewriter/Context.h"
+#include <set>
 
 namespace osv::report {
 
-void writeMemoryMap(const Context &context, llvm::raw_ostream &os);
+/// Marks in the map that are among `places` lead to their disassembly.
+void writeMemoryMap(const Context &context, const std::set<VAddr> &places, llvm::raw_ostream &os);
 
 } // namespace osv::report

@@ -2,7 +2,8 @@
 //
 // Shared between the reports; see Summary.h.
 #include "rewriter/report/Summary.h"
-#include "llvm/Support/MathExtras.h"
+#include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/STLExtras.h"
 
 using namespace llvm;
 
@@ -41,17 +42,35 @@ FsSummary summariseFs(const Analysis &analysis) {
   return summary;
 }
 
-std::string tlsSymbolAt(const elf::Image &image, int64_t offset) {
+TlsSymbols::TlsSymbols(const elf::Image &image) {
   if (!image.tls)
-    return "";
-  int64_t size = int64_t(alignTo(image.tls->memsz, std::max<uint64_t>(image.tls->align, 1)));
-  int64_t inTemplate = size + offset;
-  for (const elf::Symbol &symbol : image.symbols) {
-    int64_t begin = int64_t(symbol.addr.raw());
-    if (symbol.isTls() && begin <= inTemplate && inTemplate < begin + int64_t(std::max<uint64_t>(symbol.size, 1)))
-      return symbol.name.str();
-  }
-  return "";
+    return;
+  blockSize = image.tls->blockSize();
+  for (const elf::Symbol &symbol : image.symbols)
+    if (symbol.isTls())
+      symbols.push_back(&symbol);
+}
+
+const elf::Symbol *TlsSymbols::at(int64_t offset) const {
+  VAddr place(blockSize + uint64_t(offset));
+  auto next = partition_point(symbols, [&](const elf::Symbol *symbol) { return symbol->addr <= place; });
+  if (next == symbols.begin())
+    return nullptr;
+  const elf::Symbol *symbol = *(next - 1);
+  return place - symbol->addr < std::max<uint64_t>(symbol->size, 1) ? symbol : nullptr;
+}
+
+std::map<std::string, unsigned> countTlsVariables(const Context &context) {
+  TlsSymbols symbols(context.image);
+  DenseMap<const elf::Symbol *, unsigned> counts;
+  for (const FsAccess &access : context.analysis.fs)
+    if (access.kind == FsClass::LocalExec)
+      if (const elf::Symbol *symbol = symbols.at(access.offset))
+        counts[symbol]++;
+  std::map<std::string, unsigned> names;
+  for (auto [symbol, count] : counts)
+    names[displayName(symbol->name)] += count;
+  return names;
 }
 
 } // namespace osv::report

@@ -3,7 +3,7 @@
 // What more than one report says, in one place. Not for other parts.
 #pragma once
 #include "rewriter/Context.h"
-#include "llvm/ADT/StringMap.h"
+#include <map>
 
 namespace osv::report {
 
@@ -23,7 +23,19 @@ struct FsSummary {
 };
 FsSummary summariseFs(const Analysis &analysis);
 
-/// The TLS symbol that a local-exec access names; empty when there is none.
-std::string tlsSymbolAt(const elf::Image &image, int64_t offset);
+/// The thread-local variables that have a symbol.
+class TlsSymbols {
+public:
+  explicit TlsSymbols(const elf::Image &image);
+  /// The one that a local-exec access at `offset` from the thread pointer uses; null when there is none.
+  const elf::Symbol *at(int64_t offset) const;
+
+private:
+  uint64_t blockSize = 0;
+  std::vector<const elf::Symbol *> symbols; ///< by their place in the template
+};
+
+/// Which variables local-exec accesses use, by name, and how often.
+std::map<std::string, unsigned> countTlsVariables(const Context &context);
 
 } // namespace osv::report

@@ -74,14 +74,15 @@ void writeFs(const Context &context, raw_ostream &os) {
     separator = ", ";
   }
   field(os, "TLS accesses", text);
-  std::map<std::string, unsigned> names;
-  for (const FsAccess &access : context.analysis.fs)
-    if (access.kind == FsClass::LocalExec)
-      if (std::string symbol = tlsSymbolAt(context.image, access.offset); !symbol.empty())
-        names[symbol]++;
+  constexpr unsigned kMostNames = 24; // a screen is enough; the other reports have them all
   std::string list;
+  unsigned listed = 0;
+  std::map<std::string, unsigned> names = countTlsVariables(context);
   for (const auto &[symbol, count] : names)
-    list += (list.empty() ? "" : ", ") + symbol + " (" + std::to_string(count) + ")";
+    if (listed++ < kMostNames)
+      list += (list.empty() ? "" : ", ") + symbol + " (" + std::to_string(count) + ")";
+  if (listed > kMostNames)
+    list += " and " + std::to_string(listed - kMostNames) + " more";
   if (!list.empty())
     field(os, "TLS variables", list);
 }

@@ -10,7 +10,7 @@
 // TEXT: made by GCC:
 // TEXT: thread pointer arch_prctl(ARCH_SET_FS) in __libc_setup_tls at 0x
 // TEXT: TLS accesses {{.*}} self, {{.*}} canary
-// TEXT: __libc_errno (
+// TEXT: errno (
 // Two runs say the same, whatever the threads do; so does the section-less program, but for names.
 // RUN: %osv-rewrite --check --report=json %t > %t.1 && %osv-rewrite --check --report=json %t > %t.2 && cmp %t.1 %t.2
 // RUN: %python %S/Inputs/strip-sections.py %t %t.bare && %osv-rewrite --check --report=json %t.bare > %t.json

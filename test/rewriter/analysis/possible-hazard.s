@@ -11,6 +11,10 @@
 # RUN: %asm --defsym REACHED=1 %s -o %t.reached.o && %link %t.reached.o -o %t.reached
 # RUN: not %osv-rewrite --check %t.reached 2>&1 | FileCheck %s --check-prefix=REACHED
 # REACHED: error: load through %gs in {{.*}} [gs-use]
+# RUN: %asm --defsym NONE=1 %s -o %t.none.o && %link %t.none.o -o %t.none
+# RUN: %osv-rewrite --check %t.none 2>&1 | FileCheck %s --check-prefix=NONE
+# NONE: will run
+# NONE-NOT: {{\[}}possible-hazard]
 .globl _start
 .type _start, @function
 _start:
@@ -24,5 +28,9 @@ _start:
 .size _start, . - _start
 .p2align 4
 table:
+.ifdef NONE
+  movq %fs:0, %rax
+.else
   movq %gs:0, %rax
+.endif
   ret

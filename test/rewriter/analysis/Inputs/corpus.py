@@ -32,8 +32,8 @@ PROGRAMS = {
 SLOW = {
     "qemu": ("usr/bin/qemu-x86_64-static", "qemu-user-static", "accept", 391, 0.99),
     "kubectl": ("usr/bin/kubectl", "kubernetes-client", "accept", 47, 0.99),
-    "esbuild": ("node_modules/@esbuild/linux-x64/bin/esbuild", "@esbuild/linux-x64", "accept", None, 0.99),
-    "biome": ("node_modules/@biomejs/cli-linux-x64-musl/biome", "@biomejs/cli-linux-x64-musl", "accept", None, 0.99),
+    "esbuild": ("esbuild", "@esbuild/linux-x64", "accept", None, 0.99),
+    "biome": ("biome", "@biomejs/cli-linux-x64-musl", "accept", None, 0.99),
 }
 OWN = {"hello-glibc": ("accept", 101, 0.98), "hello-go": ("accept", 43, 0.99), "hello-musl": ("accept", None, 0.95)}
 # The one program to be refused: where, and why.
