@@ -171,10 +171,12 @@ void Session::readStdin() {
     return;
   if (n > 0) {
     StringRef bytes(buffer, n);
-    if (terminal.isEntered())
+    if (terminal.isEntered()) {
       watchKeys(bytes);
-    if (toGuest.size() < kMaxTyped)
-      appendFrame(toGuest, FrameType::Stdin, bytes);
+      if (toGuest.size() - sent > kMaxTyped)
+        return;
+    }
+    appendFrame(toGuest, FrameType::Stdin, bytes);
     return;
   }
   stdinOpen = false; // an error (EIO of a lost terminal, EISDIR) ends the input as well
