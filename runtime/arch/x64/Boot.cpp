@@ -77,6 +77,19 @@ void addFreeMemory(Range r) {
   }
 }
 
+/// The tables that the kernel walks before it can report a fault well must be where the rewriter puts them.
+template <typename T> bool isInRodata(const abi::Table<T> &table) {
+  uint64_t start = reinterpret_cast<uint64_t>(osv_rodata_start),
+           size = reinterpret_cast<uint64_t>(osv_rodata_end) - start;
+  return table.count == 0 || (table.addr - start <= size && table.count <= (size - (table.addr - start)) / sizeof(T));
+}
+
+void checkManifest(const abi::ImageHeader &h) {
+  VERIFY(h.magic == abi::kImageMagic && h.version == abi::kImageVersion && h.size == sizeof h);
+  VERIFY(isInRodata(h.segments) && isInRodata(h.argv) && isInRodata(h.envp) && isInRodata(h.rootfs) &&
+         isInRodata(h.stubs) && isInRodata(h.traps));
+}
+
 void initMemory(const StartInfo &info, std::string_view commandLine) {
   VERIFY(info.version >= 1 && info.memoryMapEntries > 0);
   Range ram[kMaxRanges];
@@ -132,7 +145,7 @@ extern "C" [[noreturn]] void osv_boot(uint64_t startInfo) {
   std::string_view commandLine(info.commandLine ? line : "", info.commandLine ? __builtin_strlen(line) : 0);
   console::initEarly(commandLine); // log and panic work, polled
   VERIFY(info.magic == kStartInfoMagic);
-  VERIFY(osv_image.magic == abi::kImageMagic && osv_image.version == abi::kImageVersion);
+  checkManifest(osv_image);
   detectFeatures(); // patches the gates: kernel text is still writable
   initCpu(0);       // faults are reported from here on
   initFpu();

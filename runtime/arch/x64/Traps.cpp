@@ -176,7 +176,8 @@ void handlePageFaultException(Frame &f, bool program) {
     enableInterrupts();
   bool write = f.error & kPfWrite, fetch = f.error & kPfFetch;
   bool userAddress = addr < kUserMax.value;
-  if (userAddress && current().process && handlePageFault(VAddr(addr), write, fetch, f))
+  bool haveThread = gate().thread; // not before the scheduler
+  if (userAddress && haveThread && current().process && handlePageFault(VAddr(addr), write, fetch, f))
     return;
   if (program) {
     // The registers that Linux reports. The access was made in ring 0; for the program it was its own.
