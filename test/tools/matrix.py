@@ -4,12 +4,13 @@
 
 matrix.py [options] PROGRAM...    PROGRAM is a name from PROGRAMS below; `list` prints them
 
-A program is built once into a cache (--cache) and rewritten once for each TLS model; its image is read again by lief-check
-when that was built. Then every run of the program is done on every machine and CPU model. One line tells how many
-combinations agreed; each that did not is shown with the command that repeats it.
+A program is built once into a cache (--build) and rewritten once for each TLS model; its image is read again by lief-check
+when that was built. Then every run of the program is done on every machine and CPU model, with every size of memory and number of
+processors. One line tells how many combinations agreed; each that did not is shown with the command that repeats it.
 """
 import argparse
 import fcntl
+import itertools
 import os
 import subprocess
 import sys
@@ -60,7 +61,7 @@ PROGRAMS = {
     ),
     "busybox-cat": Program("/bin/busybox", "cp {source} {output}", [(["cat"], {}, MEGABYTE)]),
 }
-for name in ("c-glibc", "c-glibc-pie", "c-musl", "go", "go-pie"):
+for name in ("c-glibc", "c-glibc-pie", "c-musl", "cpp-glibc", "go", "go-pie", "rust"):
     PROGRAMS[name + "-stripped"] = stripped(PROGRAMS[name])
 
 
@@ -105,9 +106,14 @@ def rewrite(path, model, args):
     return image
 
 
-def command_line(image, machine, cpu, run, args):
+def command_line(image, machine, run, args):
+    """`machine` is (--machine, --cpu, -m, --smp)."""
     arguments, environment, _ = run
-    command = [args.run, image, "--machine", machine, "--cpu", cpu, "-m", args.memory, "--timeout", str(args.timeout)]
+    command = [args.run, image, "--timeout", str(args.timeout)]
+    for option, value in zip(("--machine", "--cpu", "-m", "--smp"), machine):
+        command += [option, value]
+    if args.icount:
+        command += ["--icount"]
     for key, value in environment.items():
         command += ["--env", f"{key}={value}"]
     return command + ["--"] + arguments
@@ -126,13 +132,13 @@ def difference(name, got, want):
     print(f"      natively ...{want[max(0, at - 30) : at + 80]!r}")
 
 
-def compare(name, image, machine, cpu, run, want, args):
-    command = command_line(image, machine, cpu, run, args)
+def compare(name, image, machine, run, want, args):
+    command = command_line(image, machine, run, args)
     done = subprocess.run(command, input=run[2], capture_output=True)
     got = Result(done.returncode, done.stdout, done.stderr)
     if (got.status, got.stdout, got.stderr) == (want.status, want.stdout, want.stderr):
         return True
-    print(f"DIFFERENT: {name}, {machine}, {cpu}, -m {args.memory}: {quoted(command)}")
+    print(f"DIFFERENT: {name}, {', '.join(machine)}: {quoted(command)}")
     if got.status != want.status:
         print(f"    status {got.status}, natively {want.status}")
     difference("stdout", got.stdout, want.stdout)
@@ -151,8 +157,8 @@ def smallest_memory(name, args):
     want = native(path, run)
 
     def works(size):
-        args.memory = f"{size}M"
-        done = subprocess.run(command_line(image, "microvm", "max", run, args), input=run[2], capture_output=True)
+        machine = ("microvm", "max", f"{size}M", "1")
+        done = subprocess.run(command_line(image, machine, run, args), input=run[2], capture_output=True)
         return (done.returncode, done.stdout, done.stderr) == (want.status, want.stdout, want.stderr)
 
     low, high = 1, 64
@@ -173,6 +179,8 @@ def main():
     parser.add_argument("--machines", default=",".join(MACHINES))
     parser.add_argument("--cpus", default=",".join(CPUS))
     parser.add_argument("--memory", "-m", default="64M")
+    parser.add_argument("--smp", default="1")
+    parser.add_argument("--icount", action="store_true", help="virtual time: the host's load changes nothing")
     parser.add_argument("--timeout", type=float, default=300)
     parser.add_argument("--smallest-memory", action="store_true")
     args = parser.parse_args()
@@ -188,19 +196,20 @@ def main():
         for name in args.programs:
             smallest_memory(name, args)
         return 0
+    lists = (args.machines, args.cpus, args.memory, args.smp)
+    machines = list(itertools.product(*(words.split(",") for words in lists)))
     agreed = different = 0
     for name in args.programs:
         path = build(name, args)
         wanted = [native(path, run) for run in PROGRAMS[name].runs]
         for model in args.models.split(","):
             image = rewrite(path, model, args)
-            for machine in args.machines.split(","):
-                for cpu in args.cpus.split(","):
-                    for run, want in zip(PROGRAMS[name].runs, wanted):
-                        if compare(f"{name}, --tls={model}", image, machine, cpu, run, want, args):
-                            agreed += 1
-                        else:
-                            different += 1
+            for machine in machines:
+                for run, want in zip(PROGRAMS[name].runs, wanted):
+                    if compare(f"{name}, --tls={model}", image, machine, run, want, args):
+                        agreed += 1
+                    else:
+                        different += 1
     print(f"matrix: {agreed} agreed, {different} different")
     return 1 if different else 0
 
