@@ -574,6 +574,12 @@ bool AddressSpace::isShared(VAddr v) {
   return a && !a->isPrivate();
 }
 
+bool AddressSpace::isAnonymous(VAddr v) {
+  ReadGuard g(lock);
+  Area *a = at(v);
+  return a && a->isAnonymous();
+}
+
 void AddressSpace::forEach(void (*fn)(void *ctx, const AreaInfo &), void *ctx) {
   ReadGuard g(lock);
   for (const Area &a : areas) {

@@ -61,6 +61,8 @@ public:
   void zapObject(const MemoryObject &object, uint64_t firstPage);
   /// Is `v` in a shared mapping (futex keys)?
   bool isShared(VAddr v);
+  /// Is v in anonymous private memory?
+  bool isAnonymous(VAddr v);
 
   /// Calls fn for each area in order (for /proc/self/maps), with the lock held shared. Resident pages:
   /// pageTable().countMapped.

@@ -20,27 +20,6 @@ constexpr unsigned kBuckets = 1u << kBucketBits;
 alignas(Bucket) std::byte bucketStorage[kBuckets * sizeof(Bucket)]; // the kernel runs no global constructors
 Bucket *buckets() { return reinterpret_cast<Bucket *>(bucketStorage); }
 
-/// Both buckets of a two-word operation, locked in order, once when they are the same.
-class TwoBuckets {
-public:
-  TwoBuckets(Bucket &a, Bucket &b) : low(&a < &b ? a : b), high(&a < &b ? b : a) {
-    preemptDisable();
-    low.lock.lockRaw();
-    if (&low != &high)
-      high.lock.lockRaw();
-  }
-  ~TwoBuckets() {
-    if (&low != &high)
-      high.lock.unlockRaw();
-    low.lock.unlockRaw();
-    preemptEnable();
-  }
-  TwoBuckets(const TwoBuckets &) = delete;
-
-private:
-  Bucket &low, &high;
-};
-
 /// Wakes up to `n` waiters of `k`. Bucket locked. EINVAL when one of them waits for a PI lock.
 Result<unsigned> wakeLocked(Bucket &b, const Key &k, unsigned n, uint32_t bits) {
   unsigned count = 0;
@@ -48,7 +27,7 @@ Result<unsigned> wakeLocked(Bucket &b, const Key &k, unsigned n, uint32_t bits) 
     Sleeper &w = *it++;
     if (!(w.key == k))
       continue;
-    if (w.pi)
+    if (w.pi || w.requeuePi)
       return Errno::Inval;
     if (!(w.bits & bits))
       continue;
@@ -67,7 +46,9 @@ Result<Key> keyOf(VAddr word, FutexScope scope) {
   if (!isUserRange(word.value, 4))
     return Errno::Fault;
   AddressSpace &space = *currentProcess().addressSpace;
-  if (scope == FutexScope::Shared && space.isShared(word)) {
+  if (scope == FutexScope::Private)
+    return Key{reinterpret_cast<uint64_t>(&space), word.value};
+  if (space.isShared(word)) {
     for (;;) {
       arch::Mapping m;
       if (space.pageTable().query(word, m))
@@ -75,6 +56,9 @@ Result<Key> keyOf(VAddr word, FutexScope scope) {
       TRY(faultIn(word, false));
     }
   }
+  // The page is looked up, so it must be there. An anonymous one that cannot be written would never change: EFAULT.
+  if (!faultIn(word, true).ok() && (space.isAnonymous(word) || !faultIn(word, false).ok()))
+    return Errno::Fault;
   return Key{reinterpret_cast<uint64_t>(&space), word.value};
 }
 
@@ -119,8 +103,19 @@ template <typename Fn> bool withBucketOf(Sleeper &w, Fn fn) {
 }
 } // namespace
 
+void enqueue(Bucket &b, Sleeper &w) {
+  auto place = b.waiters.end();
+  if (uint8_t priority = w.thread->run.rtPriority)
+    for (place = b.waiters.begin(); place != b.waiters.end() && place->thread->run.rtPriority >= priority;)
+      ++place;
+  b.waiters.insert(place, w);
+  w.bucket.store(&b, std::memory_order_release);
+}
+
 bool unqueue(Sleeper &w) {
   return withBucketOf(w, [&](Bucket &b) {
+    if (w.pi)
+      return;
     b.waiters.erase(b.waiters.iterator_to(w));
     w.bucket.store(nullptr, std::memory_order_relaxed);
   });
@@ -135,19 +130,14 @@ Result<void> sleepOn(Sleeper &w, Nanos deadline) {
     Result<void> r = blockUntil(deadline, WaitMode::Interruptible);
     if (!w.bucket.load(std::memory_order_acquire)) [[likely]]
       return {};
-    if (!r.ok()) {
-      if (w.pi) // its owner must hear of it: FutexPi.cpp takes it off
-        return r;
+    if (!r.ok())
       return unqueue(w) ? r : Result<void>();
-    }
     prepareToBlock();
     if (!stillQueued(w))
       return {};
   }
 }
 
-namespace {
-/// Queues `w` if the word at `word` is `expected`. EAGAIN, EFAULT.
 Result<void> queueIfEqual(Sleeper &w, VAddr word, uint32_t expected) {
   Bucket &b = bucketOf(w.key);
   for (;;) {
@@ -158,8 +148,7 @@ Result<void> queueIfEqual(Sleeper &w, VAddr word, uint32_t expected) {
         if (value != expected)
           return Errno::Again;
         prepareToBlock();
-        w.bucket.store(&b, std::memory_order_relaxed);
-        b.waiters.push_back(w);
+        enqueue(b, w);
         return {};
       }
     }
@@ -167,7 +156,6 @@ Result<void> queueIfEqual(Sleeper &w, VAddr word, uint32_t expected) {
   }
 }
 
-} // namespace
 } // namespace futex
 
 using namespace futex;
@@ -217,7 +205,7 @@ Result<unsigned> futexRequeue(VAddr word, VAddr target, FutexScope scope, unsign
           Sleeper &w = *it++;
           if (!(w.key == from))
             continue;
-          if (w.pi)
+          if (w.pi || w.requeuePi)
             return Errno::Inval;
           if (woken < n) {
             wakeWaiter(a, w);
@@ -230,8 +218,7 @@ Result<unsigned> futexRequeue(VAddr word, VAddr target, FutexScope scope, unsign
           w.key = to;
           if (&a != &b) {
             a.waiters.erase(a.waiters.iterator_to(w));
-            b.waiters.push_back(w);
-            w.bucket.store(&b, std::memory_order_release);
+            enqueue(b, w);
           }
         }
         *requeued = count;

@@ -39,6 +39,13 @@ Result<unsigned> futexWaitVector(std::span<const FutexVectorItem> items, Nanos d
 /// Priority inheritance futexes. EDEADLK, EPERM, ESRCH, EAGAIN, EINVAL, ETIMEDOUT as futex(2) has them.
 Result<void> futexLockPi(VAddr word, FutexScope scope, Nanos deadline, bool tryOnly);
 Result<void> futexUnlockPi(VAddr word, FutexScope scope);
+/// Sleeps while the word is `expected`, until moved by futexRequeuePi to the PI lock at `lock`, and until it has that.
+/// EAGAIN (also for a signal that comes while it waits for the lock), EINVAL, EFAULT, ETIMEDOUT, EDEADLK,
+/// RestartNoIntr.
+Result<void> futexWaitRequeuePi(VAddr word, FutexScope scope, uint32_t expected, VAddr lock, Nanos deadline);
+/// The first waiter of `word` gets the PI lock if it is free; it and up to `moved` others else wait for it. The word
+/// must be `expected` (EAGAIN), and all of them must wait to be moved to this lock (EINVAL). How many there were.
+Result<unsigned> futexRequeuePi(VAddr word, VAddr lock, FutexScope scope, unsigned moved, uint32_t expected);
 /// At boot, before any of these.
 void initFutexes();
 /// The thread ends: marks the locks on its robust list and those it owns by priority inheritance as owner-died. May

@@ -11,6 +11,9 @@
 // `piExited`. It is taken only when threads really wait for each other. Order: piLock, then a bucket's lock,
 // Process::threadsLock, run queues.
 //
+// A thread may also be moved here while it sleeps (FUTEX_WAIT_REQUEUE_PI): it waits for a condition like any sleeper,
+// and FUTEX_CMP_REQUEUE_PI takes the lock for it, or makes it wait for the lock, as if it had called LOCK_PI itself.
+//
 // `owner` is never stale: a thread passes through futexThreadExit before it goes, which hands over what it owns under
 // piLock, and cannot become an owner afterwards.
 #include "kernel/Process.h"
@@ -24,7 +27,8 @@ namespace futex {
 
 /// A Sleeper of a PI futex; also in the list of all of them.
 struct PiWaiter : Sleeper {
-  VAddr word;
+  VAddr word; ///< the lock
+  Key lock;   ///< its key, while `key` is still that of the condition (requeuePi)
   Thread *owner = nullptr;
   bool lookAgain = false; ///< woken without the lock
   PiWaiter *nextPi = nullptr, *previousPi = nullptr;
@@ -103,27 +107,22 @@ struct PiGuard {
 
 enum class Step { Done, Retry, FaultRead, FaultWrite };
 
-/// Tries to take a lock whose word names no owner. Done: `result` tells. No lock held or both; preemption off.
-Step takeIfFree(VAddr word, uint32_t value, uint32_t keep, uint32_t tid) {
-  uint32_t seen;
-  if (!exchangeNow(word, value, tid | (value & FUTEX_OWNER_DIED) | keep, seen))
-    return Step::FaultWrite;
-  return seen == value ? Step::Done : Step::Retry;
-}
-
-/// Queues `w` behind the owner that the word names, or takes the lock. Done with `taken` false: queued.
-Step lockOrQueue(PiWaiter &w, uint32_t tid, bool tryOnly, bool *taken, Result<void> *result) {
-  Bucket &b = bucketOf(w.key);
-  PiGuard pg;
-  SpinGuard g(b.lock);
+/// Takes the lock `k` at `word` for `who` if it is free: Done, with `*owner` null. Else `*owner` is who holds it, which
+/// the word tells to go through the kernel from now on. Done with an error: EDEADLK, ESRCH, EAGAIN (held, `tryOnly`).
+/// Both locks held.
+Step claim(const Key &k, VAddr word, Thread &who, bool tryOnly, Thread **owner, Result<void> *result) {
+  auto tid = static_cast<uint32_t>(who.tid);
   uint32_t value, seen;
-  *taken = true;
+  *owner = nullptr;
   *result = {};
-  if (!loadNow(w.word, value))
+  if (!loadNow(word, value))
     return Step::FaultRead;
   if ((value & FUTEX_TID_MASK) == 0) {
     bool more;
-    return takeIfFree(w.word, value, topWaiter(w.key, &more) ? FUTEX_WAITERS : 0, tid);
+    uint32_t keep = (value & FUTEX_OWNER_DIED) | (topWaiter(k, &more) ? FUTEX_WAITERS : 0);
+    if (!exchangeNow(word, value, tid | keep, seen))
+      return Step::FaultWrite;
+    return seen == value ? Step::Done : Step::Retry;
   }
   if ((value & FUTEX_TID_MASK) == tid) {
     *result = Errno::DeadLk;
@@ -133,31 +132,48 @@ Step lockOrQueue(PiWaiter &w, uint32_t tid, bool tryOnly, bool *taken, Result<vo
     *result = Errno::Again;
     return Step::Done;
   }
-  Ref<Thread> owner = currentProcess().findThread(static_cast<int32_t>(value & FUTEX_TID_MASK));
-  if (!owner || owner->piExited) {
+  Ref<Thread> holder = currentProcess().findThread(static_cast<int32_t>(value & FUTEX_TID_MASK));
+  if (!holder || holder->piExited) {
     *result = Errno::Srch; // dead without having unlocked, and the lock was not on its robust list
     return Step::Done;
   }
-  for (PiWaiter *p = owner->piBlockedOn; p; p = p->owner->piBlockedOn)
-    if (p->owner == &current()) {
+  for (PiWaiter *p = holder->piBlockedOn; p; p = p->owner->piBlockedOn)
+    if (p->owner == &who) {
       *result = Errno::DeadLk;
       return Step::Done;
     }
   if (!(value & FUTEX_WAITERS)) {
-    if (!exchangeNow(w.word, value, value | FUTEX_WAITERS, seen))
+    if (!exchangeNow(word, value, value | FUTEX_WAITERS, seen))
       return Step::FaultWrite;
     if (seen != value)
       return Step::Retry;
   }
-  *taken = false;
-  w.owner = owner.get();
-  prepareToBlock();
-  w.bucket.store(&b, std::memory_order_relaxed);
-  b.waiters.push_back(w);
-  link(w);
-  current().piBlockedOn = &w;
-  inheritPriority(w.owner);
+  *owner = holder.get();
   return Step::Done;
+}
+
+/// `w`, which is on no bucket's list, waits for `owner` from now on. Both locks held.
+void waitFor(Bucket &b, PiWaiter &w, Thread *owner) {
+  w.owner = owner;
+  enqueue(b, w);
+  link(w);
+  w.thread->piBlockedOn = &w;
+  inheritPriority(owner);
+}
+
+/// Queues `w` behind the owner that the word names, or takes the lock. Done with `taken` false: queued.
+Step lockOrQueue(PiWaiter &w, bool tryOnly, bool *taken, Result<void> *result) {
+  Bucket &b = bucketOf(w.key);
+  PiGuard pg;
+  SpinGuard g(b.lock);
+  Thread *owner;
+  Step step = claim(w.key, w.word, *w.thread, tryOnly, &owner, result);
+  *taken = !owner;
+  if (step == Step::Done && owner) {
+    prepareToBlock();
+    waitFor(b, w, owner);
+  }
+  return step;
 }
 
 /// Hands the lock at `k` to the next waiter, with `died` in the word, or frees it. The caller owns it. Both locks held
@@ -191,7 +207,7 @@ Step handOver(const Key &k, VAddr word, uint32_t tid, uint32_t died, Result<void
 
 /// A PI waiter that was not woken gives up; false when it was woken after all.
 bool giveUp(PiWaiter &w) {
-  Bucket &b = bucketOf(w.key); // PI waiters are never requeued
+  Bucket &b = bucketOf(w.key); // who waits for a PI lock is not moved any more
   PiGuard pg;
   SpinGuard g(b.lock);
   if (!w.bucket.load(std::memory_order_relaxed))
@@ -208,7 +224,6 @@ bool giveUp(PiWaiter &w) {
 using namespace futex;
 
 Result<void> futexLockPi(VAddr word, FutexScope scope, Nanos deadline, bool tryOnly) {
-  auto tid = static_cast<uint32_t>(current().tid);
   PiWaiter w;
   w.key = TRY(keyOf(word, scope));
   w.word = word;
@@ -217,7 +232,7 @@ Result<void> futexLockPi(VAddr word, FutexScope scope, Nanos deadline, bool tryO
   for (;;) {
     bool taken;
     Result<void> result;
-    switch (lockOrQueue(w, tid, tryOnly, &taken, &result)) {
+    switch (lockOrQueue(w, tryOnly, &taken, &result)) {
     case Step::FaultRead:
       TRY(faultIn(word, false));
       continue;
@@ -243,6 +258,10 @@ Result<void> futexLockPi(VAddr word, FutexScope scope, Nanos deadline, bool tryO
 }
 
 Result<void> futexUnlockPi(VAddr word, FutexScope scope) {
+  uint32_t value; // looked at before its address is
+  TRY(copyFromUser(&value, word, sizeof value));
+  if ((value & FUTEX_TID_MASK) != static_cast<uint32_t>(current().tid))
+    return Errno::Perm;
   Key k = TRY(keyOf(word, scope));
   for (;;) {
     Result<void> result;
@@ -257,6 +276,98 @@ Result<void> futexUnlockPi(VAddr word, FutexScope scope) {
       continue;
     case Step::Done:
       return result;
+    }
+  }
+}
+
+// ---- From a condition to a lock
+
+Result<void> futexWaitRequeuePi(VAddr word, FutexScope scope, uint32_t expected, VAddr lock, Nanos deadline) {
+  PiWaiter w;
+  w.key = TRY(keyOf(word, scope));
+  w.lock = TRY(keyOf(lock, scope));
+  if (w.key == w.lock)
+    return Errno::Inval;
+  w.word = lock;
+  w.requeuePi = true;
+  w.thread = &current();
+  TRY(queueIfEqual(w, word, expected));
+  Result<void> r = sleepOn(w, deadline);
+  if (!r.ok() && !w.pi) // off the queue, so nobody moves it now
+    return r.error() == Errno::RestartSys ? Errno::RestartNoIntr : r.error();
+  if (r.ok() || !giveUp(w))
+    return w.lookAgain ? futexLockPi(lock, scope, deadline, false) : Result<void>();
+  // It waited for the lock already, and to do the call again would be to wait for the condition once more.
+  return r.error() == Errno::RestartSys ? Errno::Again : r.error();
+}
+
+namespace {
+/// One look at all waiters of `from`; `*count`: how many have been moved or woken so far. Done: `result` tells.
+Step requeueToLock(const Key &from, const Key &to, VAddr word, VAddr lock, unsigned most, uint32_t expected,
+                   unsigned *count, Result<void> *result) {
+  Bucket &a = bucketOf(from), &b = bucketOf(to);
+  PiGuard pg;
+  TwoBuckets g(a, b);
+  uint32_t value;
+  *result = {};
+  if (*count == 0) { // else it was so when this began
+    if (!loadNow(word, value))
+      return Step::FaultRead;
+    if (value != expected) {
+      *result = Errno::Again;
+      return Step::Done;
+    }
+  }
+  for (auto it = a.waiters.begin(); it != a.waiters.end() && *count < most;) {
+    Sleeper &sleeper = *it++;
+    if (!(sleeper.key == from))
+      continue;
+    auto *waiter = sleeper.requeuePi ? static_cast<PiWaiter *>(&sleeper) : nullptr;
+    if (!waiter || !(waiter->lock == to)) {
+      *result = Errno::Inval;
+      return Step::Done;
+    }
+    PiWaiter &w = *waiter;
+    Thread *owner;
+    Step step = claim(to, lock, *w.thread, false, &owner, result);
+    if (step == Step::FaultRead)
+      return Step::FaultWrite; // both are of the lock's word
+    if (step != Step::Done || !result->ok())
+      return step;
+    ++*count;
+    if (!owner) {
+      wakeWaiter(a, w);
+      continue;
+    }
+    a.waiters.erase(a.waiters.iterator_to(w));
+    w.key = to;
+    w.pi = true;
+    w.requeuePi = false;
+    waitFor(b, w, owner);
+  }
+  return Step::Done;
+}
+} // namespace
+
+Result<unsigned> futexRequeuePi(VAddr word, VAddr lock, FutexScope scope, unsigned moved, uint32_t expected) {
+  Key from = TRY(keyOf(word, scope)), to = TRY(keyOf(lock, scope));
+  if (from == to)
+    return Errno::Inval;
+  unsigned count = 0;
+  for (;;) {
+    Result<void> result;
+    switch (requeueToLock(from, to, word, lock, moved + 1, expected, &count, &result)) {
+    case Step::FaultRead:
+      TRY(faultIn(word, false));
+      continue;
+    case Step::FaultWrite:
+      TRY(faultIn(lock, true));
+      continue;
+    case Step::Retry:
+      continue;
+    case Step::Done:
+      TRY(result);
+      return count;
     }
   }
 }

@@ -28,7 +28,8 @@ struct Bucket;
 struct Sleeper : boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::normal_link>> {
   Key key;
   uint32_t bits = ~0u;
-  bool pi = false; ///< is a PiWaiter
+  bool pi = false;        ///< waits for a PI lock: a PiWaiter
+  bool requeuePi = false; ///< waits to be moved to one (FUTEX_WAIT_REQUEUE_PI): a PiWaiter too
   Thread *thread = nullptr;
   std::atomic<Bucket *> bucket{nullptr}; ///< null: not queued, or woken
 };
@@ -36,6 +37,27 @@ struct Sleeper : boost::intrusive::list_base_hook<boost::intrusive::link_mode<bo
 struct Bucket {
   SpinLock lock;
   boost::intrusive::list<Sleeper, boost::intrusive::constant_time_size<false>> waiters;
+};
+
+/// Both buckets of a two-word operation, locked in order, once when they are the same.
+class TwoBuckets {
+public:
+  TwoBuckets(Bucket &a, Bucket &b) : low(&a < &b ? a : b), high(&a < &b ? b : a) {
+    preemptDisable();
+    low.lock.lockRaw();
+    if (&low != &high)
+      high.lock.lockRaw();
+  }
+  ~TwoBuckets() {
+    if (&low != &high)
+      high.lock.unlockRaw();
+    low.lock.unlockRaw();
+    preemptEnable();
+  }
+  TwoBuckets(const TwoBuckets &) = delete;
+
+private:
+  Bucket &low, &high;
 };
 
 Bucket &bucketOf(const Key &k);
@@ -51,11 +73,16 @@ Result<void> faultIn(VAddr word, bool write);
 
 /// Takes a waiter off its bucket, which is locked, and wakes its thread. The waiter is gone afterwards.
 void wakeWaiter(Bucket &b, Sleeper &w);
-/// Is `w` still queued? Removes it if so. Takes the lock of its bucket.
+/// Puts `w` into the locked bucket: after all that run at its real-time priority or above, as they are woken in order.
+void enqueue(Bucket &b, Sleeper &w);
+/// Queues `w` if the word at `word` is `expected`; the caller sleeps then. EAGAIN, EFAULT.
+Result<void> queueIfEqual(Sleeper &w, VAddr word, uint32_t expected);
+/// Is `w` still queued? Removes it if so, unless it waits for a PI lock: its owner must hear of it (FutexPi.cpp). Takes
+/// the lock of its bucket.
 bool unqueue(Sleeper &w);
 /// Is it, without removing it?
 bool stillQueued(Sleeper &w);
-/// Sleeps until woken; ok. Else it is off the queue again: TimedOut, RestartSys.
+/// Sleeps until woken; ok. Else it is off the queue again, as unqueue has it: TimedOut, RestartSys.
 Result<void> sleepOn(Sleeper &w, Nanos deadline);
 
 } // namespace osv::futex

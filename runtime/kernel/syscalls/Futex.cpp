@@ -61,13 +61,13 @@ Result<long> sys_futex(uint64_t uaddr, int op, uint32_t value, uint64_t timeout,
   int command = op & FUTEX_CMD_MASK;
   bool realtime = op & FUTEX_CLOCK_REALTIME;
   FutexScope scope = op & FUTEX_PRIVATE_FLAG ? FutexScope::Private : FutexScope::Shared;
-  if (realtime && command != FUTEX_WAIT_BITSET && command != FUTEX_LOCK_PI2)
+  if (realtime && command != FUTEX_WAIT_BITSET && command != FUTEX_LOCK_PI2 && command != FUTEX_WAIT_REQUEUE_PI)
     return Errno::NoSys;
   VAddr word(uaddr), second(uaddr2);
 
   Nanos deadline = kForever;
-  bool takesTimeout =
-      command == FUTEX_WAIT || command == FUTEX_WAIT_BITSET || command == FUTEX_LOCK_PI || command == FUTEX_LOCK_PI2;
+  bool takesTimeout = command == FUTEX_WAIT || command == FUTEX_WAIT_BITSET || command == FUTEX_LOCK_PI ||
+                      command == FUTEX_LOCK_PI2 || command == FUTEX_WAIT_REQUEUE_PI;
   if (takesTimeout && timeout) {
     __kernel_timespec t = TRY(UserPtr<__kernel_timespec>(timeout).read());
     deadline = TRY(deadlineOf(t, command != FUTEX_WAIT, realtime || command == FUTEX_LOCK_PI));
@@ -106,6 +106,13 @@ Result<long> sys_futex(uint64_t uaddr, int op, uint32_t value, uint64_t timeout,
   case FUTEX_UNLOCK_PI:
     TRY(futexUnlockPi(word, scope));
     return 0L;
+  case FUTEX_WAIT_REQUEUE_PI:
+    TRY(futexWaitRequeuePi(word, scope, value, second, deadline));
+    return 0L;
+  case FUTEX_CMP_REQUEUE_PI:
+    if (value != 1 || value2 > INT32_MAX)
+      return Errno::Inval;
+    return long{TRY(futexRequeuePi(word, second, scope, value2, value3))};
   }
   return Errno::NoSys;
 }
