@@ -35,6 +35,10 @@ inline Result<void> copyToUser(VAddr dst, const void *src, size_t n) {
     return Errno::Fault;
   return {};
 }
+/// The number of bytes that could be copied, for calls that tell of a partial transfer.
+inline size_t copyToUserPartly(VAddr dst, const void *src, size_t n) {
+  return isUserRange(dst.value, n) ? n - arch::osv_user_copy(reinterpret_cast<void *>(dst.value), src, n) : 0;
+}
 /// Copies a NUL-terminated string of at most out.size()-1 bytes; returns its length. ENAMETOOLONG, EFAULT.
 Result<size_t> copyStringFromUser(std::span<char> out, VAddr src);
 

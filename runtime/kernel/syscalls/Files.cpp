@@ -202,6 +202,10 @@ Result<long> sys_ioctl(int fd, unsigned command, uint64_t argument) {
     f->flags = on ? f->flags | O_NONBLOCK : f->flags & ~O_NONBLOCK;
     return 0;
   }
+  case 0x5452: // FIOASYNC: no file here can send SIGIO, but all can be told not to
+    if (TRY(UserPtr<int>(argument).read()))
+      return Errno::NoTty;
+    return 0;
   default:
     return f->ioctl(command, argument);
   }

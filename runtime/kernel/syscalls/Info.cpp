@@ -103,12 +103,13 @@ Result<long> sys_getrandom(uint64_t buffer, size_t size, unsigned flags) {
   while (done < size) {
     size_t n = std::min(size - done, sizeof chunk);
     fillRandom(std::span(chunk, n));
-    if (Result<void> r = copyToUser(VAddr(buffer) + done, chunk, n); !r.ok()) {
+    size_t copied = copyToUserPartly(VAddr(buffer) + done, chunk, n);
+    done += copied;
+    if (copied < n) {
       if (done == 0)
-        return r.error();
+        return Errno::Fault;
       break;
     }
-    done += n;
     if (done % kPageSize == 0 && (gate().work & kWorkSignal) && signalPending(current()))
       break; // a long request is interruptible, as on Linux
   }

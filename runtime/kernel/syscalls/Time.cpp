@@ -125,8 +125,10 @@ Result<long> sys_clock_settime(int clock, UserPtr<const TimeSpec> time) {
 Result<long> sys_gettimeofday(UserPtr<TimeVal> time, UserPtr<void> zone) {
   if (time)
     TRY(time.write(toTimeVal(realtimeNow())));
-  if (zone)
-    TRY(zone.as<struct timezone>().write({}));
+  if (zone) {
+    constexpr struct timezone kUtc = {};
+    TRY(zone.as<struct timezone>().write(kUtc));
+  }
   return 0;
 }
 
