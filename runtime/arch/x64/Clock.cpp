@@ -281,6 +281,21 @@ Nanos now() {
   }
 }
 
+Ticks nanosToTicks(Nanos span) { return static_cast<Ticks>(nanosToTicks(static_cast<uint64_t>(span), frequency)); }
+
+Nanos timeOfTicks(Ticks t) {
+  const VdsoData &d = osv_vdso_data.data;
+  for (;;) {
+    uint32_t s = __atomic_load_n(&d.sequence, __ATOMIC_ACQUIRE);
+    Ticks span = t - static_cast<Ticks>(d.baseTsc);
+    Nanos time = d.baseNanos + (span > 0 ? ticksToNanos(span) : -ticksToNanos(-span));
+    __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    if (!(s & 1) && __atomic_load_n(&d.sequence, __ATOMIC_RELAXED) == s) [[likely]]
+      return time;
+    pause();
+  }
+}
+
 Nanos refineClock() {
   if (exact)
     return kForever;

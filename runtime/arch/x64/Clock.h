@@ -12,11 +12,4 @@ uint64_t tscHz();
 /// The TSC value at monotonic time `t` (for TSC-deadline mode), never before it; kForever gives ~0.
 uint64_t tscAt(Nanos t);
 
-/// The page that the vDSO reads; page aligned, alone in its page.
-extern "C" union VdsoDataPage osv_vdso_data;
-union VdsoDataPage {
-  VdsoData data;
-  uint8_t page[4096];
-};
-
 } // namespace osv::arch

@@ -10,6 +10,10 @@
 //
 // FP state is saved when a thread that runs the program leaves the CPU, and loaded when one comes whose state is not
 // already there. Kernel threads have none.
+//
+// Threads of programs come and go by the thousand, so the three pieces that one needs are made once and stay together:
+// a thread that ends leaves them to the next. The stack is mapped, the FP area's header is clean; only what must be new
+// is written again.
 #include "kernel/arch/Context.h"
 #include "arch/x64/Cpu.h"
 #include "arch/x64/Smp.h"
@@ -72,41 +76,92 @@ void initBlock(Thread &t, char *block) {
   g.thread = &t;
 }
 
-Result<void> allocate(Thread &t, bool usesFpu) {
-  ThreadContext &c = t.arch;
-  VAddr stack = TRY(allocKernelStack());
-  c.stackBottom = stack.value;
-  c.stackTop = stack.value + kKernelStackSize;
+/// What a thread of the program has left behind, kept in the lowest words of its stack.
+struct SpareContext {
+  SpareContext *next;
+  void *block, *fpu;
+};
+constexpr unsigned kSpareContexts = 8;
+SpinLock spareLock;
+SpareContext *spares;
+unsigned spareCount;
+
+bool takeSpare(ThreadContext &c) {
+  SpinGuard g(spareLock);
+  SpareContext *s = spares;
+  if (!s)
+    return false;
+  spares = s->next;
+  spareCount--;
+  c.stackBottom = reinterpret_cast<uint64_t>(s);
+  c.block = s->block;
+  c.fpu = s->fpu;
+  return true;
+}
+
+bool keepAsSpare(const ThreadContext &c) {
+  SpinGuard g(spareLock);
+  if (spareCount == kSpareContexts)
+    return false;
+  auto *s = reinterpret_cast<SpareContext *>(c.stackBottom);
+  *s = {spares, c.block, c.fpu};
+  spares = s;
+  spareCount++;
+  return true;
+}
+
+constexpr size_t kFpuLegacySize = 512, kFpuHeaderSize = 64;
+
+/// ENOMEM; what was allocated until then is in `t`, for destroyContext.
+Result<void> allocateFresh(ThreadContext &c, bool usesFpu) {
+  c.stackBottom = TRY(allocKernelStack()).value;
   size_t tls = tlsSize() + kTcbSize;
   auto *memory = static_cast<char *>(heapAlloc(tls + roundUp(ktlsSize(), 64), 64));
-  if (!memory) {
-    freeKernelStack(stack);
+  if (!memory)
     return Errno::NoMem;
+  c.block = memory + tls;
+  if (!usesFpu)
+    return {};
+  auto *fpu = static_cast<char *>(heapAlloc(roundUp(features.fpuSize, 64), 64));
+  if (!fpu)
+    return Errno::NoMem;
+  c.fpu = fpu;
+  if (features.xsave)
+    __builtin_memset(fpu + kFpuLegacySize, 0, kFpuHeaderSize); // XSAVE does not write the reserved part
+  return {};
+}
+
+Result<void> allocate(Thread &t, bool usesFpu) {
+  ThreadContext &c = t.arch;
+  if (!usesFpu || !takeSpare(c)) {
+    Result<void> r = allocateFresh(c, usesFpu);
+    if (!r.ok()) {
+      destroyContext(t);
+      return r;
+    }
   }
-  char *block = memory + tls;
+  c.usesFpu = usesFpu;
+  c.stackTop = c.stackBottom + kKernelStackSize;
+  auto *block = static_cast<char *>(c.block);
   __builtin_memcpy(block, osv_ktls_start, ktlsSize());
   initBlock(t, block);
 #ifdef OSV_TLS_FS
   char *tcb = block - kTcbSize;
-  __builtin_memset(memory, 0, tls);
+  __builtin_memset(tcb - tlsSize(), 0, tlsSize() + kTcbSize);
   __builtin_memcpy(tcb - tlsSize(), osv_tdata_start, static_cast<size_t>(osv_tdata_end - osv_tdata_start));
   *reinterpret_cast<char **>(tcb) = tcb;
   gateInBlock(block)->kernelFs = reinterpret_cast<uint64_t>(tcb);
 #endif
-  c.usesFpu = usesFpu;
-  if (usesFpu) {
-    c.fpu = heapAlloc(roundUp(features.fpuSize, 64), 64);
-    if (!c.fpu) {
-      destroyContext(t);
-      return Errno::NoMem;
-    }
-    __builtin_memset(c.fpu, 0, features.fpuSize);
-    const uint16_t fcw = 0x37f;
-    const uint32_t mxcsr = 0x1f80;
-    __builtin_memcpy(c.fpu, &fcw, 2);
-    __builtin_memcpy(static_cast<char *>(c.fpu) + 24, &mxcsr, 4);
-  }
   return {};
+}
+
+/// What a program finds in its FP registers when it begins.
+void initFpu(ThreadContext &c) {
+  __builtin_memset(c.fpu, 0, features.fpuSize);
+  const uint16_t fcw = 0x37f;
+  const uint32_t mxcsr = 0x1f80;
+  __builtin_memcpy(c.fpu, &fcw, sizeof fcw);
+  __builtin_memcpy(static_cast<char *>(c.fpu) + 24, &mxcsr, sizeof mxcsr);
 }
 
 /// Puts what osv_switch pops below `top`: six callee-saved registers and the return address.
@@ -184,6 +239,8 @@ void adoptBootContext(Thread &t) {
 
 Result<void> createContext(Thread &t, void (*entry)(void *), void *arg, bool usesFpu) {
   TRY(allocate(t, usesFpu));
+  if (usesFpu)
+    initFpu(t.arch);
   // rsp is 16-byte aligned in osv_thread_start, before its calls.
   prepareSwitch(t.arch, t.arch.stackTop, osv_thread_start, reinterpret_cast<uint64_t>(entry),
                 reinterpret_cast<uint64_t>(arg));
@@ -202,21 +259,15 @@ Result<void> createProgramContext(Thread &t, const Frame &frame, bool setTls, ui
 }
 
 void destroyContext(Thread &t) {
+  // PerCpu::fpuOwner may still name `t`. That does no harm: a thread that gets its address begins with no fpuCpu.
   ThreadContext &c = t.arch;
-  {
-    IrqGuard off;
-    for (PerCpu &cpu : perCpu)
-      if (cpu.fpuOwner == &t)
-        cpu.fpuOwner = nullptr;
-  }
-  if (c.block) {
-    char *memory = static_cast<char *>(c.block) - tlsSize() - kTcbSize;
-    heapFree(memory);
-  }
-  if (c.fpu)
+  if (!c.usesFpu || !keepAsSpare(c)) {
+    if (c.block)
+      heapFree(static_cast<char *>(c.block) - tlsSize() - kTcbSize);
     heapFree(c.fpu);
-  if (c.stackBottom)
-    freeKernelStack(VAddr(c.stackBottom));
+    if (c.stackBottom)
+      freeKernelStack(VAddr(c.stackBottom));
+  }
   c = {};
 }
 
@@ -234,33 +285,36 @@ void fpuRestore(const void *src) {
     asm volatile("xrstor64 (%0)" ::"r"(src), "a"(featuresLow()), "d"(0) : "memory");
 }
 
-void switchContext(Thread &prev, Thread &next) {
-  VERIFY(!interruptsEnabled());
-  PerCpu &cpu = perCpu[gate().cpu];
-  if (prev.arch.usesFpu) {
+void switchContext(Thread &prev, Thread &next, unsigned number) {
+  PerCpu &cpu = perCpu[number];
+  ThreadContext &from = prev.arch, &to = next.arch;
+#ifdef OSV_TLS_GS
+  uint64_t fs = readFsBase();
+#endif
+  if (from.usesFpu) {
     if (features.xsaveopt)
-      asm volatile("xsaveopt64 (%0)" ::"r"(prev.arch.fpu), "a"(featuresLow()), "d"(0) : "memory");
+      asm volatile("xsaveopt64 (%0)" ::"r"(from.fpu), "a"(featuresLow()), "d"(0) : "memory");
     else
-      fpuSave(prev.arch.fpu);
+      fpuSave(from.fpu);
     cpu.fpuOwner = &prev;
-    prev.arch.fpuCpu = gate().cpu;
+    from.fpuCpu = number;
 #ifdef OSV_TLS_GS
-    prev.arch.appFs = readFsBase();
+    from.appFs = fs;
 #endif
   }
-  if (next.arch.usesFpu) {
-    if (cpu.fpuOwner != &next || next.arch.fpuCpu != gate().cpu)
-      fpuRestore(next.arch.fpu);
+  if (to.usesFpu) {
+    if (cpu.fpuOwner != &next || to.fpuCpu != number)
+      fpuRestore(to.fpu);
 #ifdef OSV_TLS_GS
-    if (next.arch.appFs != readFsBase())
-      writeFsBase(next.arch.appFs);
+    if (to.appFs != fs)
+      writeFsBase(to.appFs);
 #endif
   }
-  gateOf(next).cpu = gate().cpu;
+  gateOf(next).cpu = number;
 #ifdef OSV_TLS_FS
   writeFsBase(gateOf(next).kernelFs);
 #endif
-  osv_switch(&prev.arch, &next.arch);
+  osv_switch(&from, &to);
 }
 
 void setAppFs(uint64_t base) {

@@ -73,8 +73,7 @@ bool isExtended(uint64_t src, const struct _fpx_sw_bytes &marks) {
   return marks.magic1 == FP_XSTATE_MAGIC1 && marks.xstate_size >= kLegacyFpSize + kXsaveHeaderSize &&
          marks.xstate_size <= features.fpuSize && marks.xstate_size <= marks.extended_size &&
          isUserRange(src, fpBytes(features.fpuSize, true)) &&
-         osv_user_load32(reinterpret_cast<const uint32_t *>(src + marks.xstate_size), &magic2) == 0 &&
-         magic2 == FP_XSTATE_MAGIC2;
+         userLoad32(reinterpret_cast<const uint32_t *>(src + marks.xstate_size), magic2) && magic2 == FP_XSTATE_MAGIC2;
 }
 
 /// Loads the image at `src`, checked; after a failure the FP state is a mixture.
@@ -83,7 +82,7 @@ bool loadFpState(uint64_t src) {
   uint32_t mxcsr;
   if (!isUserRange(src, kLegacyFpSize) ||
       osv_user_copy(&marks, reinterpret_cast<const uint8_t *>(src + kSoftwareBytes), sizeof marks) != 0 ||
-      osv_user_load32(reinterpret_cast<const uint32_t *>(src + offsetof(struct _fpstate, mxcsr)), &mxcsr) != 0)
+      !userLoad32(reinterpret_cast<const uint32_t *>(src + offsetof(struct _fpstate, mxcsr)), mxcsr))
     return false;
   if (mxcsr & ~features.mxcsrMask) // the processor refuses them too, but QEMU's does not
     return false;

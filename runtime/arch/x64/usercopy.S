@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Copying from and to program memory. Every instruction that touches the program's memory has a row in `.fixups`: (its address, where to go
-// on when the fault cannot be resolved). Traps.cpp looks there. Contract: kernel/arch/UserCopy.h. Leaf functions, C calling convention.
+// on when the fault cannot be resolved). Traps.cpp looks there. Contract: kernel/arch/UserCopy.h. Leaf functions, C calling convention. Single accesses
+// are in UserCopyInline.h.
 
         .macro FIXUP target
         .pushsection .fixups, "a", @progbits
@@ -67,31 +68,6 @@ osv_user_zero:
         FIXUP 2f
         rep stosb
 2:      movq %rcx, %rax
-        retq
-
-// int osv_user_load32(const uint32_t *src /*rdi*/, uint32_t *out /*rsi*/)
-        .globl osv_user_load32
-        .type osv_user_load32, @function
-osv_user_load32:
-        FIXUP 1f
-        movl (%rdi), %eax
-        movl %eax, (%rsi)
-        xorl %eax, %eax
-        retq
-1:      movl $-1, %eax
-        retq
-
-// int osv_user_cmpxchg32(uint32_t *dst /*rdi*/, uint32_t expected /*esi*/, uint32_t desired /*edx*/, uint32_t *out /*rcx*/)
-        .globl osv_user_cmpxchg32
-        .type osv_user_cmpxchg32, @function
-osv_user_cmpxchg32:
-        movl %esi, %eax
-        FIXUP 1f
-        lock cmpxchgl %edx, (%rdi)
-        movl %eax, (%rcx)
-        xorl %eax, %eax
-        retq
-1:      movl $-1, %eax
         retq
 
 // FP state straight to and from a signal frame (SignalFrame.cpp), all 64-byte aligned: 0, or -1 when memory or image are bad. A load that fails

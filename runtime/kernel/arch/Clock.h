@@ -14,6 +14,14 @@ void initClock();
 Nanos refineClock();
 /// Monotonic time since boot. Any context; a few instructions (TSC, scaled).
 Nanos now();
+/// The counter behind it, read with one instruction: for durations on one CPU (two CPUs may differ by a little). Its
+/// rate is fixed; only what a tick is worth is corrected once or twice after boot (refineClock).
+using Ticks = int64_t;
+Ticks ticks();
+Nanos ticksToNanos(Ticks span); ///< span >= 0
+Ticks nanosToTicks(Nanos span); ///< span >= 0; rounded up
+/// The monotonic time at which the counter shows, or showed, `t`.
+Nanos timeOfTicks(Ticks t);
 /// Arms this CPU's timer to interrupt at `deadline` (monotonic); kForever disarms. A deadline in the past fires at
 /// once. Interrupts off.
 void setTimer(Nanos deadline);
@@ -32,3 +40,7 @@ struct VdsoImage {
 VdsoImage vdsoImage();
 
 } // namespace osv::arch
+
+#if !defined(OSV_HOST_TEST)
+#include "arch/x64/ClockInline.h" // the build selects the architecture by its include path
+#endif

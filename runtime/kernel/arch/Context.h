@@ -39,9 +39,9 @@ void adoptBootContext(Thread &t);
 /// A thread's gate block, running or not. Its own thread uses gate().
 GateBlock &gateOf(Thread &t);
 
-/// Switches from the running thread `prev` to `next`. Interrupts off, run-queue lock rules are the scheduler's. Returns
-/// when somebody switches back.
-void switchContext(Thread &prev, Thread &next);
+/// Switches from the running thread `prev` to `next`, on this CPU, whose number is `cpu`. Interrupts off, run-queue
+/// lock rules are the scheduler's. Returns when somebody switches back.
+void switchContext(Thread &prev, Thread &next, unsigned cpu);
 
 /// The running thread's program FS base (ARCH_SET_FS / ARCH_GET_FS). `setAppFs` takes any canonical program address;
 /// checked by the caller.

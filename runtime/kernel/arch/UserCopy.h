@@ -14,8 +14,12 @@ extern "C" size_t osv_user_copy(void *dst, const void *src, size_t n);
 extern "C" long osv_user_strnlen(const char *s, size_t max);
 /// Zero-fills; returns the number of bytes not written.
 extern "C" size_t osv_user_zero(void *dst, size_t n);
-/// 32-bit atomic accesses for futexes: 0 or -1 on a fault.
-extern "C" int osv_user_load32(const uint32_t *src, uint32_t *out);
-/// Compare-and-exchange: *out gets the old value; 0, or -1 on a fault.
-extern "C" int osv_user_cmpxchg32(uint32_t *dst, uint32_t expected, uint32_t desired, uint32_t *out);
+/// 32-bit atomic accesses for futexes, inline; false on a fault.
+bool userLoad32(const uint32_t *src, uint32_t &out);
+/// Compare-and-exchange: `seen` is what was there.
+bool userCompareExchange32(uint32_t *dst, uint32_t expected, uint32_t desired, uint32_t &seen);
 } // namespace osv::arch
+
+#if !defined(OSV_HOST_TEST)
+#include "arch/x64/UserCopyInline.h" // the build selects the architecture by its include path
+#endif

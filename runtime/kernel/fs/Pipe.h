@@ -28,7 +28,8 @@ public:
     size_t n = io.remaining() < there ? io.remaining() : there;
     if (n == 0 || n > size - at) [[unlikely]]
       return readSlow(io, nonBlocking);
-    auto moved = io.copyOut(ring + at, n);
+    Result<size_t> moved(Errno::Fault);
+    [[clang::always_inline]] moved = io.copyOut(ring + at, n);
     tail += moved ? static_cast<uint32_t>(*moved) : 0;
     if (!writeQueue.empty()) [[unlikely]]
       writeQueue.wakeAll(kOut);
@@ -41,7 +42,8 @@ public:
     size_t n = io.remaining();
     if (n > room || n > size - at || n == 0 || readers == 0) [[unlikely]]
       return writeSlow(io, nonBlocking);
-    auto moved = io.copyIn(ring + at, n);
+    Result<size_t> moved(Errno::Fault);
+    [[clang::always_inline]] moved = io.copyIn(ring + at, n);
     head += moved ? static_cast<uint32_t>(*moved) : 0;
     if (!readQueue.empty()) [[unlikely]]
       readQueue.wakeAll(kIn);

@@ -3,9 +3,9 @@
 // Spin locks, and the two ways to keep the running thread where it is: preemption off, interrupts off.
 //
 // `SpinLock` + `SpinGuard`: preemption is off while held; not for data that an interrupt handler takes. `IrqGuard`:
-// interrupts off. `IrqSpinGuard`: both, for data shared with interrupt handlers. Never sleep, touch program memory
-// (except by the `NoFault` calls of UserPtr.h) or allocate with `Wait` semantics while one is held. Lock order:
-// docs/locking.md.
+// interrupts off, and so no preemption either. `IrqSpinGuard`: that with a lock, for data shared with interrupt
+// handlers. Never sleep, touch program memory (except by the `NoFault` calls of UserPtr.h) or allocate with `Wait`
+// semantics while one is held. Lock order: docs/locking.md.
 #pragma once
 #include "abi/Gate.h"
 #include "kernel/arch/Cpu.h"
@@ -14,17 +14,22 @@
 
 namespace osv {
 
-/// Called when preemption is enabled again and a reschedule was asked for meanwhile. Interrupts on. In sched/.
-void preemptNow();
+/// A reschedule was asked for: does it, unless preemption or interrupts are off. In sched/.
+void preemptIfPossible();
 
 inline void preemptDisable() {
   gate().preemptCount++;
   std::atomic_signal_fence(std::memory_order_seq_cst);
 }
+/// Where preemption has become possible again: makes up for a reschedule that was asked for meanwhile.
+inline void preemptIfAsked() {
+  if (gate().work & kWorkReschedule) [[unlikely]]
+    preemptIfPossible();
+}
 inline void preemptEnable() {
   std::atomic_signal_fence(std::memory_order_seq_cst);
-  if (--gate().preemptCount == 0 && (gate().work & kWorkReschedule) && arch::interruptsEnabled()) [[unlikely]]
-    preemptNow();
+  gate().preemptCount--;
+  preemptIfAsked();
 }
 struct PreemptGuard {
   PreemptGuard() { preemptDisable(); }
@@ -77,14 +82,11 @@ private:
 
 class IrqSpinGuard {
 public:
-  explicit IrqSpinGuard(SpinLock &l) : lock(l), flags(arch::saveAndDisableInterrupts()) {
-    gate().preemptCount++;
-    lock.lockRaw();
-  }
+  explicit IrqSpinGuard(SpinLock &l) : lock(l), flags(arch::saveAndDisableInterrupts()) { lock.lockRaw(); }
   ~IrqSpinGuard() {
     lock.unlockRaw();
     arch::restoreInterrupts(flags);
-    preemptEnable();
+    preemptIfAsked();
   }
   IrqSpinGuard(const IrqSpinGuard &) = delete;
 

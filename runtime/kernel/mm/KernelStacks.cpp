@@ -3,7 +3,7 @@
 // Kernel stacks: slots of the kernel's run-time mappings, each an unmapped guard page with the stack above it, so that
 // an overflow faults (on the exception's own IST stack) instead of overwriting a neighbour.
 //
-// Freed stacks are kept mapped for the next thread, up to a few; further ones give their pages back. Their slot is then
+// A freed stack gives its pages back (who makes threads keeps a few for reuse: arch/x64/Context.cpp). Its slot is then
 // *stale*: another CPU may still have the old translation, and `freeKernelStack` may run where no shoot-down can be
 // waited for. Stale slots come back into use together, after one flush of everything, when no other slot is left.
 #include "kernel/arch/Mmu.h"
@@ -16,20 +16,12 @@ namespace {
 
 constexpr size_t kSlotSize = kKernelStackSize + kPageSize;
 constexpr unsigned kSlots = 16384;
-constexpr unsigned kCached = 8;
 
 enum class SlotState { Free, Used, Stale };
 SpinLock lock;
 uint64_t usedSlots[kSlots / 64], staleSlots[kSlots / 64];
 unsigned searchFrom; ///< no word before it has a slot that is neither used nor stale
 unsigned staleCount;
-
-/// A cached stack's link is in its lowest word.
-struct CachedStack {
-  CachedStack *next;
-};
-CachedStack *cached;
-unsigned cachedCount;
 
 VAddr bottomOf(unsigned slot) { return arch::kKernelMap + slot * kSlotSize + kPageSize; }
 
@@ -72,11 +64,6 @@ Result<VAddr> allocKernelStack() {
   for (;;) {
     {
       IrqSpinGuard g(lock);
-      if (CachedStack *s = cached) {
-        cached = s->next;
-        cachedCount--;
-        return VAddr(reinterpret_cast<uint64_t>(s));
-      }
       if (takeSlot(slot))
         break;
       if (!staleCount)
@@ -117,16 +104,6 @@ Result<VAddr> allocKernelStack() {
 }
 
 void freeKernelStack(VAddr bottom) {
-  {
-    IrqSpinGuard g(lock);
-    if (cachedCount < kCached) {
-      auto *s = reinterpret_cast<CachedStack *>(bottom.value);
-      s->next = cached;
-      cached = s;
-      cachedCount++;
-      return;
-    }
-  }
   unmapPages(bottom, kKernelStackSize);
   returnSlot(static_cast<unsigned>((bottom - arch::kKernelMap) / kSlotSize));
 }

@@ -23,18 +23,12 @@ constexpr uint32_t kRotateSlices = 16;
 /// then.
 Thread *takeThread(Cpu &from, unsigned to) {
   from.lock.lockRaw();
-  Thread *found = nullptr;
-  for (auto it = from.queue.end(); it != from.queue.begin();) {
-    Thread &t = threadOf(*--it);
-    if (t.affinity & bitOf(to)) {
-      found = &t;
-      break;
-    }
-  }
+  SchedEntity *e = from.queue.last([&](SchedEntity &e) { return (threadOf(e).affinity & bitOf(to)) != 0; });
+  Thread *found = e ? &threadOf(*e) : nullptr;
   if (found) {
     from.queue.remove(found->run);
     from.queue.makeRelative(found->run);
-    from.load.store(from.load.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+    from.addLoad(-1);
     found->cpu.store(to, std::memory_order_relaxed);
   }
   from.lock.unlockRaw();
@@ -67,15 +61,6 @@ unsigned chooseCpu(const Thread &t, unsigned previous) {
       least = load, best = cpu;
   }
   return best;
-}
-
-unsigned chooseCpuForWake(const Thread &t, unsigned previous) {
-  Thread &waker = current();
-  waker.wokeOther = true;
-  Cpu &here = thisCpu();
-  if (waker.blocksAfterWake >= 2 && !waker.idle && here.queue.empty() && (t.affinity & bitOf(here.number)))
-    return here.number;
-  return chooseCpu(t, previous);
 }
 
 bool stealThread(Cpu &me) {

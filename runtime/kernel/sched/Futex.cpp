@@ -20,10 +20,10 @@ constexpr unsigned kBuckets = 1u << kBucketBits;
 alignas(Bucket) std::byte bucketStorage[kBuckets * sizeof(Bucket)]; // the kernel runs no global constructors
 Bucket *buckets() { return reinterpret_cast<Bucket *>(bucketStorage); }
 
-/// Wakes up to `n` waiters of `k`. Bucket locked. EINVAL when one of them waits for a PI lock.
+/// Wakes up to `n` (at least one) waiters of `k`. Bucket locked. EINVAL when one of them waits for a PI lock.
 Result<unsigned> wakeLocked(Bucket &b, const Key &k, unsigned n, uint32_t bits) {
   unsigned count = 0;
-  for (auto it = b.waiters.begin(); it != b.waiters.end() && count < n;) {
+  for (auto it = b.waiters.begin(); it != b.waiters.end();) {
     Sleeper &w = *it++;
     if (!(w.key == k))
       continue;
@@ -32,7 +32,8 @@ Result<unsigned> wakeLocked(Bucket &b, const Key &k, unsigned n, uint32_t bits) 
     if (!(w.bits & bits))
       continue;
     wakeWaiter(b, w);
-    count++;
+    if (++count == n) [[likely]]
+      break;
   }
   return count;
 }
@@ -40,14 +41,9 @@ Result<unsigned> wakeLocked(Bucket &b, const Key &k, unsigned n, uint32_t bits) 
 
 Bucket &bucketOf(const Key &k) { return buckets()[hashOf(k)]; }
 
-Result<Key> keyOf(VAddr word, FutexScope scope) {
-  if (word.value & 3)
-    return Errno::Inval;
-  if (!isUserRange(word.value, 4))
-    return Errno::Fault;
-  AddressSpace &space = *currentProcess().addressSpace;
-  if (scope == FutexScope::Private)
-    return Key{reinterpret_cast<uint64_t>(&space), word.value};
+namespace {
+/// The key of a word without FUTEX_PRIVATE_FLAG: what is mapped there decides.
+[[gnu::noinline]] Result<Key> sharedKey(AddressSpace &space, VAddr word) {
   if (space.isShared(word)) {
     for (;;) {
       arch::Mapping m;
@@ -62,12 +58,35 @@ Result<Key> keyOf(VAddr word, FutexScope scope) {
   return Key{reinterpret_cast<uint64_t>(&space), word.value};
 }
 
+// The helpers of wait and wake are inline: their results stay in registers.
+[[gnu::always_inline]] inline Result<Key> keyOfInline(VAddr word, FutexScope scope) {
+  if (word.value & 3) [[unlikely]]
+    return Errno::Inval;
+  // isUserRange of four bytes: aligned ones are in one page, and the ranges consist of pages.
+  if (word >= arch::kUserMax) [[unlikely]]
+    return Errno::Fault;
+  if (word < arch::kernelImageEnd() && word >= arch::kernelImageStart()) [[unlikely]]
+    return Errno::Fault;
+  AddressSpace &space = *currentProcess().addressSpace;
+  Key k{reinterpret_cast<uint64_t>(&space), word.value};
+  if (scope == FutexScope::Shared) [[unlikely]] {
+    Result<Key> shared = sharedKey(space, word);
+    if (!shared.ok())
+      return shared;
+    k = {shared->space, shared->offset};
+  }
+  return k;
+}
+} // namespace
+
+Result<Key> keyOf(VAddr word, FutexScope scope) { return keyOfInline(word, scope); }
+
 bool loadNow(VAddr word, uint32_t &value) {
-  return arch::osv_user_load32(reinterpret_cast<const uint32_t *>(word.value), &value) == 0;
+  return arch::userLoad32(reinterpret_cast<const uint32_t *>(word.value), value);
 }
 
 bool exchangeNow(VAddr word, uint32_t expected, uint32_t desired, uint32_t &seen) {
-  return arch::osv_user_cmpxchg32(reinterpret_cast<uint32_t *>(word.value), expected, desired, &seen) == 0;
+  return arch::userCompareExchange32(reinterpret_cast<uint32_t *>(word.value), expected, desired, seen);
 }
 
 Result<void> faultIn(VAddr word, bool write) {
@@ -125,27 +144,40 @@ bool stillQueued(Sleeper &w) {
   return withBucketOf(w, [](Bucket &) {});
 }
 
-Result<void> sleepOn(Sleeper &w, Nanos deadline) {
+namespace {
+/// sleepOn for a wait that has failed or ended without a cause; the latter goes on.
+[[gnu::noinline]] Result<void> sleepAgain(Sleeper &w, Nanos deadline, Result<void> r) {
   for (;;) {
-    Result<void> r = blockUntil(deadline, WaitMode::Interruptible);
-    if (!w.bucket.load(std::memory_order_acquire)) [[likely]]
-      return {};
     if (!r.ok())
       return unqueue(w) ? r : Result<void>();
     prepareToBlock();
     if (!stillQueued(w))
       return {};
+    r = blockUntil(deadline, WaitMode::Interruptible);
+    if (!w.bucket.load(std::memory_order_acquire))
+      return {};
   }
 }
 
-Result<void> queueIfEqual(Sleeper &w, VAddr word, uint32_t expected) {
+[[gnu::always_inline]] inline Result<void> sleepOnInline(Sleeper &w, Nanos deadline) {
+  Result<void> r = blockUntil(deadline, WaitMode::Interruptible);
+  if (!w.bucket.load(std::memory_order_acquire)) [[likely]]
+    return {};
+  return sleepAgain(w, deadline, r);
+}
+} // namespace
+
+Result<void> sleepOn(Sleeper &w, Nanos deadline) { return sleepOnInline(w, deadline); }
+
+namespace {
+[[gnu::always_inline]] inline Result<void> queueInline(Sleeper &w, VAddr word, uint32_t expected) {
   Bucket &b = bucketOf(w.key);
   for (;;) {
     {
       SpinGuard g(b.lock);
       uint32_t value;
       if (loadNow(word, value)) [[likely]] {
-        if (value != expected)
+        if (value != expected) [[unlikely]]
           return Errno::Again;
         prepareToBlock();
         enqueue(b, w);
@@ -155,6 +187,9 @@ Result<void> queueIfEqual(Sleeper &w, VAddr word, uint32_t expected) {
     TRY(faultIn(word, false));
   }
 }
+} // namespace
+
+Result<void> queueIfEqual(Sleeper &w, VAddr word, uint32_t expected) { return queueInline(w, word, expected); }
 
 } // namespace futex
 
@@ -167,24 +202,16 @@ void initFutexes() {
 
 Result<void> futexWait(VAddr word, FutexScope scope, uint32_t expected, uint32_t bits, Nanos deadline) {
   Sleeper w;
-  w.key = TRY(keyOf(word, scope));
+  w.key = TRY(keyOfInline(word, scope));
   w.bits = bits;
   w.thread = &current();
-  TRY(queueIfEqual(w, word, expected));
-  return sleepOn(w, deadline);
+  TRY(queueInline(w, word, expected));
+  return sleepOnInline(w, deadline);
 }
 
 Result<unsigned> futexWake(VAddr word, FutexScope scope, unsigned n, uint32_t bits) {
-  Key k = TRY(keyOf(word, scope));
+  Key k = TRY(keyOfInline(word, scope));
   Bucket &b = bucketOf(k);
-  // Without the lock when nobody waits. The caller has changed the word; a waiter that takes the lock after the fence
-  // compares the new value, and one that had it before is seen by one of the two tests, in this order.
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (!b.lock.isLocked()) {
-    std::atomic_thread_fence(std::memory_order_acquire);
-    if (b.waiters.empty())
-      return 0u;
-  }
   SpinGuard g(b.lock);
   return wakeLocked(b, k, n, bits);
 }

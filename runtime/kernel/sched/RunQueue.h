@@ -11,6 +11,9 @@
 //
 // Real-time threads (SCHED_FIFO, SCHED_RR) come before all fair ones, by priority, first come first served within one:
 // their `vruntime` is a serial number of the queue.
+//
+// The first in order is held by a pointer, and only the others are in the tree: with one thread waiting, which is what
+// two threads that wake each other make, coming and going is a store each.
 #pragma once
 #include <boost/intrusive/set.hpp>
 #include <cstdint>
@@ -18,13 +21,21 @@
 namespace osv {
 
 /// What a run queue knows of a thread.
-struct SchedEntity : boost::intrusive::set_base_hook<boost::intrusive::optimize_size<true>> {
+struct SchedEntity : boost::intrusive::set_base_hook<boost::intrusive::link_mode<boost::intrusive::normal_link>,
+                                                     boost::intrusive::optimize_size<true>> {
   uint64_t vruntime = 0;   ///< weighted nanoseconds; for a real-time thread its place among equals
   uint32_t weight = 1024;  ///< 1024: nice 0
   uint8_t rtPriority = 0;  ///< 0: fair; 1..99 real time
   bool roundRobin = false; ///< SCHED_RR: a slice, then to the end of its priority
+  bool queued = false;     ///< is in a queue
 
   bool realTime() const { return rtPriority != 0; }
+  /// Does it run before `b`? Neither of two equals does: the first to come is the first to run.
+  bool before(const SchedEntity &b) const {
+    if (rtPriority != b.rtPriority) [[unlikely]]
+      return rtPriority > b.rtPriority;
+    return vruntime < b.vruntime;
+  }
 };
 
 /// Share of a CPU at a nice value -20..19: 1024 at 0, a factor of 1.25 for each step.
@@ -33,20 +44,29 @@ inline constexpr uint32_t kIdlePolicyWeight = 3; ///< SCHED_IDLE
 
 class RunQueue {
 public:
-  bool empty() const { return tree.empty(); }
-  uint32_t size() const { return count; }
-  SchedEntity *first() { return tree.empty() ? nullptr : &*tree.begin(); }
-  SchedEntity *last() { return tree.empty() ? nullptr : &*tree.rbegin(); }
-  auto begin() { return tree.begin(); }
-  auto end() { return tree.end(); }
+  bool empty() const { return head == nullptr; }
+  SchedEntity *first() { return head; }
+  /// The one that would wait longest among those that `may` accepts, or null.
+  template <typename Fn> SchedEntity *last(Fn may) {
+    for (auto it = rest.rbegin(); it != rest.rend(); ++it)
+      if (may(*it))
+        return &*it;
+    return head && may(*head) ? head : nullptr;
+  }
 
   void insert(SchedEntity &e) {
-    tree.insert(e);
-    count++;
+    e.queued = true;
+    if (!head) [[likely]]
+      head = &e;
+    else
+      insertMore(e);
   }
   void remove(SchedEntity &e) {
-    tree.erase(tree.iterator_to(e));
-    count--;
+    e.queued = false;
+    if (&e == head && rest.empty()) [[likely]]
+      head = nullptr;
+    else
+      removeFromMore(e);
   }
   /// `ran` nanoseconds of CPU time have gone to `e`, which is not in the queue.
   void charge(SchedEntity &e, uint64_t ran) {
@@ -82,11 +102,9 @@ public:
       e.vruntime = ++serial;
       return;
     }
-    for (auto it = tree.rbegin(); it != tree.rend() && !it->realTime(); ++it) {
-      if (e.vruntime < it->vruntime)
-        e.vruntime = it->vruntime;
-      break;
-    }
+    SchedEntity *end = last([](const SchedEntity &) { return true; });
+    if (end && !end->realTime() && e.vruntime < end->vruntime)
+      e.vruntime = end->vruntime;
   }
   /// Should `woken` take the CPU from `running` (whose `vruntime` is up to date) at once? Only when it is owed more
   /// than `granularity`.
@@ -100,28 +118,38 @@ public:
   uint64_t floor() const { return minVruntime; }
 
 private:
-  struct Earlier {
-    bool operator()(const SchedEntity &a, const SchedEntity &b) const {
-      if (a.rtPriority != b.rtPriority) [[unlikely]]
-        return a.rtPriority > b.rtPriority;
-      return a.vruntime < b.vruntime;
+  [[gnu::noinline]] void insertMore(SchedEntity &e) {
+    if (!e.before(*head)) {
+      rest.insert(e);
+      return;
     }
+    rest.push_front(*head);
+    head = &e;
+  }
+  [[gnu::noinline]] void removeFromMore(SchedEntity &e) {
+    SchedEntity &out = &e == head ? *rest.begin() : e;
+    if (&e == head)
+      head = &out;
+    rest.erase(rest.iterator_to(out));
+  }
+  struct Earlier {
+    bool operator()(const SchedEntity &a, const SchedEntity &b) const { return a.before(b); }
   };
   void advanceFloor(const SchedEntity &running) {
     uint64_t smallest = running.vruntime;
-    if (!tree.empty() && !tree.begin()->realTime() && tree.begin()->vruntime < smallest)
-      smallest = tree.begin()->vruntime;
+    if (head && !head->realTime() && head->vruntime < smallest)
+      smallest = head->vruntime;
     if (smallest > minVruntime)
       minVruntime = smallest;
   }
 
+  SchedEntity *head = nullptr; ///< null: the queue is empty
   // Equal keys keep their order of arrival (insert goes behind them).
   boost::intrusive::multiset<SchedEntity, boost::intrusive::compare<Earlier>,
                              boost::intrusive::constant_time_size<false>>
-      tree;
+      rest;
   uint64_t minVruntime = 0;
   uint64_t serial = 0;
-  uint32_t count = 0;
 };
 
 } // namespace osv

@@ -38,22 +38,30 @@ alignas(Cpu) std::byte cpuStorage[kMaxCpus * sizeof(Cpu)];
 std::atomic<uint64_t> onlineMask{0};
 std::atomic<uint64_t> idleMask{0};
 Nanos slice = 4'000'000;
+Ticks sliceTicks, patienceTicks, soonTicks; // setSlice
 
 namespace {
 
 alignas(Thread) std::byte bootIdleStorage[sizeof(Thread)]; // CPU 0 needs one before there is a heap
 
-/// How far behind the running thread a woken one must be to take the CPU from it.
-uint64_t wakeGranularity() { return static_cast<uint64_t>(slice) / 4; }
-/// How much of its sleep a woken thread may keep as credit.
-uint64_t sleepCredit() { return static_cast<uint64_t>(slice) / 2; }
+uint64_t wakeGranularity; ///< how far behind the running thread a woken one must be to take the CPU from it
+uint64_t sleepCredit;     ///< how much of its sleep a woken thread may keep
+
+void setSlice(Nanos n) {
+  slice = n;
+  wakeGranularity = static_cast<uint64_t>(n) / 4;
+  sleepCredit = static_cast<uint64_t>(n) / 2;
+  sliceTicks = arch::nanosToTicks(n);
+  patienceTicks = arch::nanosToTicks(kPatience);
+  soonTicks = arch::nanosToTicks(kBlocksSoon);
+}
 
 /// See to it that the timer fires when the slice ends. This CPU's, locked, with a thread in the queue.
 void armSlice(Cpu &c) {
-  if (c.running->run.realTime() && !c.running->run.roundRobin)
-    return; // SCHED_FIFO has no slices
-  if (c.sliceStart + slice < c.timerPromise)
-    sliceDeadlineChanged(); // asks sliceDeadline(), which makes the new promise
+  if (c.sliceStart + sliceTicks >= c.timerPromise) [[likely]]
+    return;
+  if (!c.running->run.realTime() || c.running->run.roundRobin) // SCHED_FIFO has no slices
+    sliceDeadlineChanged();                                    // asks sliceDeadline(), which makes the new promise
 }
 
 void askForReschedule() {
@@ -77,29 +85,31 @@ void finishSwitch() {
 
 } // namespace
 
-void account(Cpu &c, Nanos now) {
+void account(Cpu &c, Ticks now) {
   Thread &t = *c.running;
-  Nanos ran = now - t.runStart;
+  Ticks ran = now - t.runStart;
   if (ran <= 0) // TSCs of two CPUs may differ by a little
     return;
-  t.cpuTime += ran;
+  Nanos nanos = arch::ticksToNanos(ran);
+  t.cpuTime += nanos;
   t.runStart = now;
   if (!t.idle)
-    c.queue.charge(t.run, static_cast<uint64_t>(ran));
+    c.queue.charge(t.run, static_cast<uint64_t>(nanos));
 }
 
-void reschedule(Cpu &c, Why why) {
+namespace {
+enum class Why : uint8_t { Preempt, Yield, Block, Exit };
+
+/// Picks the next thread and switches to it. Interrupts off, `c` (this CPU) locked; released on return. Inline: each
+/// caller has its own straight line.
+[[gnu::always_inline]] inline void reschedule(Cpu &c, Why why) {
   Thread &prev = *c.running;
   if (gate().work & kWorkReschedule)
     clearOwnWork(kWorkReschedule);
   c.kicked = false;
-  Nanos now = arch::now();
-  if (why == Why::Block && prev.wokeOther) {
-    bool soon = now - prev.runStart < kBlocksSoon; // since the wake-up, when that was on this CPU: enqueue() accounts
-    prev.blocksAfterWake = soon ? static_cast<uint8_t>(prev.blocksAfterWake < 3 ? prev.blocksAfterWake + 1 : 3) : 0;
-    prev.wokeOther = false;
-  }
+  Ticks now = arch::ticks();
   account(c, now);
+  bool requeue = false;
   switch (why) {
   case Why::Preempt:
   case Why::Yield:
@@ -109,7 +119,7 @@ void reschedule(Cpu &c, Why why) {
       prev.state.store(ThreadState::Runnable, std::memory_order_relaxed);
       c.queue.makeRelative(prev.run);
       c.leaving = &prev;
-      c.load.fetch_sub(1, std::memory_order_relaxed);
+      c.addLoad(-1);
       break;
     }
     if (c.queue.empty()) {
@@ -117,20 +127,36 @@ void reschedule(Cpu &c, Why why) {
       c.lock.unlockRaw();
       return;
     }
+    if (c.sliceOver)
+      prev.blocksAfterWake = 0;
     if (why == Why::Yield || (c.sliceOver && prev.run.roundRobin))
       c.queue.placeLast(prev.run);
+    if (prev.run.before(*c.queue.first())) { // it is still the one to run
+      c.sliceOver = false;
+      c.sliceStart = sliceBegin(c, now);
+      armSlice(c);
+      c.lock.unlockRaw();
+      return;
+    }
     prev.state.store(ThreadState::Runnable, std::memory_order_relaxed);
-    c.queue.insert(prev.run);
+    requeue = true;
     break;
   case Why::Exit:
     prev.state.store(ThreadState::Dead, std::memory_order_relaxed);
     c.leaving = &prev;
-    c.load.fetch_sub(1, std::memory_order_relaxed);
+    c.addLoad(-1);
     break;
   case Why::Block:
+    if (prev.wokeOther) {
+      if (now - prev.wokeAt >= soonTicks) [[unlikely]]
+        prev.blocksAfterWake = 0;
+      else if (!blocksSoon(prev))
+        prev.blocksAfterWake++;
+      prev.wokeOther = false;
+    }
     prev.state.store(ThreadState::Blocked, std::memory_order_relaxed);
     prev.switches++;
-    c.load.store(c.load.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+    c.addLoad(-1);
     break;
   }
   c.sliceOver = false;
@@ -141,39 +167,44 @@ void reschedule(Cpu &c, Why why) {
     next = &threadOf(*e);
     next->state.store(ThreadState::Running, std::memory_order_relaxed);
   }
+  if (requeue)
+    c.queue.insert(prev.run);
   next->runStart = now;
   c.running = next;
   if (!c.queue.empty()) {
     c.sliceStart = sliceBegin(c, now);
     armSlice(c);
   }
-  if (next == &prev) {
+  if (next == &prev) { // the idle thread, again
     c.lock.unlockRaw();
     return;
   }
-  prev.preemptions += why == Why::Preempt;
-  if (next->idle)
+  if (why == Why::Preempt)
+    prev.preemptions++;
+  if (next->idle) [[unlikely]]
     idleMask.fetch_or(bitOf(c.number), std::memory_order_relaxed);
-  else if (prev.idle)
+  else if (prev.idle) [[unlikely]]
     idleMask.fetch_and(~bitOf(c.number), std::memory_order_relaxed);
-  arch::gateOf(*next).cpu = c.number;
-  arch::switchContext(prev, *next);
+  arch::switchContext(prev, *next, c.number);
   finishSwitch();
 }
+} // namespace
 
-void enqueue(Cpu &c, Thread &t) {
-  bool first = c.queue.empty();
+namespace {
+/// `first`: the queue is empty; `here`: `c` is this CPU; `now` is a fresh time. Inline for Thread::wake.
+[[gnu::always_inline]] inline void enqueueAt(Cpu &c, Thread &t, bool first, bool here, Ticks now) {
   c.queue.insert(t.run);
-  c.load.store(c.load.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  c.addLoad(1);
+  Thread &running = *c.running;
   bool preempt = true;
-  if (!c.running->idle) {
-    Nanos now = arch::now();
-    account(c, now);
-    preempt = RunQueue::preempts(t.run, c.running->run, wakeGranularity());
+  if (!running.idle) {
+    if (!here || !blocksSoon(running)) // else it gives way by itself in a moment, and is charged then
+      account(c, now);
+    preempt = RunQueue::preempts(t.run, running.run, wakeGranularity);
     if (first && !preempt)
       c.sliceStart = sliceBegin(c, now); // it had the CPU to itself: the slice begins with the competition
   }
-  if (&c == &thisCpu()) {
+  if (here) {
     if (preempt)
       askForReschedule();
     else if (first)
@@ -183,6 +214,9 @@ void enqueue(Cpu &c, Thread &t) {
     arch::sendRescheduleIpi(c.number);
   }
 }
+} // namespace
+
+void enqueue(Cpu &c, Thread &t) { enqueueAt(c, t, c.queue.empty(), &c == &thisCpu(), arch::ticks()); }
 
 void placeThread(Thread &t) { placeThreadOn(t, chooseCpu(t, t.cpu.load(std::memory_order_relaxed))); }
 
@@ -203,7 +237,7 @@ using namespace sched;
 
 void setSchedulerHz(unsigned hz) {
   if (hz >= 1 && hz <= 100'000)
-    slice = 1'000'000'000 / static_cast<Nanos>(hz);
+    setSlice(1'000'000'000 / static_cast<Nanos>(hz));
 }
 
 Nanos schedulerSlice() { return slice; }
@@ -225,12 +259,13 @@ void adoptCpu(unsigned number) {
   arch::adoptBootContext(t);
   gate().cpu = number;
   gate().preemptCount = 1; // the idle thread is never preempted: it looks at its queue after every interrupt
-  c.sliceStart = t.runStart = arch::now();
+  c.sliceStart = t.runStart = arch::ticks();
   onlineMask.fetch_or(bitOf(number), std::memory_order_release);
 }
 } // namespace
 
 void initScheduler() {
+  setSlice(slice);
   adoptCpu(0);
   initFutexes();
 }
@@ -273,7 +308,9 @@ void scheduleFromInterrupt() {
 
 void preemptFromInterrupt() { scheduleFromInterrupt(); }
 
-void preemptNow() {
+void preemptIfPossible() {
+  if (gate().preemptCount != 0 || !arch::interruptsEnabled())
+    return;
   IrqGuard g;
   scheduleFromInterrupt();
 }
@@ -285,20 +322,18 @@ void yield() {
   reschedule(c, Why::Yield);
 }
 
-void prepareToBlock() { current().wakePending.store(false, std::memory_order_seq_cst); }
-
 void cancelBlock() {}
 
 void block() {
-  VERIFY(gate().preemptCount == 0);
-  IrqGuard g;
+  VERIFY(gate().preemptCount == 0 && arch::interruptsEnabled());
+  arch::disableInterrupts();
   Cpu &c = thisCpu();
   c.lock.lockRaw();
-  if (current().wakePending.load(std::memory_order_relaxed)) {
+  if (!current().wakePending.load(std::memory_order_relaxed)) [[likely]]
+    reschedule(c, Why::Block);
+  else
     c.lock.unlockRaw();
-    return;
-  }
-  reschedule(c, Why::Block);
+  arch::enableInterrupts();
 }
 
 void exitThread() {
@@ -311,29 +346,43 @@ void exitThread() {
   __builtin_unreachable();
 }
 
-bool Thread::wake() {
-  {
-    IrqGuard g;
-    wakePending.store(true, std::memory_order_relaxed); // ordered before `state` is read by the lock
-    Cpu &c = lockCpuOf(*this);
-    if (state.load(std::memory_order_relaxed) != ThreadState::Blocked) {
-      c.lock.unlockRaw();
-      return false;
-    }
-    state.store(ThreadState::Runnable, std::memory_order_relaxed);
-    unsigned target = chooseCpuForWake(*this, c.number);
-    c.queue.placeAfterSleep(run, sleepCredit());
-    if (target == c.number) [[likely]] {
-      enqueue(c, *this);
-      c.lock.unlockRaw();
-    } else {
-      c.queue.makeRelative(run);
-      c.lock.unlockRaw();
-      placeThreadOn(*this, target);
-    }
+namespace {
+/// The part of Thread::wake for threads that do not just take turns on one CPU. Releases `c`.
+[[gnu::noinline]] void placeWoken(Cpu &c, Thread &t, Ticks now) {
+  unsigned target = chooseCpuForWake(t, c.number);
+  c.queue.placeAfterSleep(t.run, sleepCredit);
+  if (target == c.number) {
+    enqueueAt(c, t, c.queue.empty(), &c == &thisCpu(), now);
+    c.lock.unlockRaw();
+  } else {
+    c.queue.makeRelative(t.run);
+    c.lock.unlockRaw();
+    placeThreadOn(t, target);
   }
-  if ((gate().work & kWorkReschedule) && gate().preemptCount == 0 && arch::interruptsEnabled()) [[unlikely]]
-    preemptNow();
+}
+} // namespace
+
+bool Thread::wake() {
+  arch::IrqFlags flags = arch::saveAndDisableInterrupts();
+  wakePending.store(true, std::memory_order_relaxed); // ordered before `state` is read by the lock
+  Cpu &c = lockCpuOf(*this);
+  if (state.load(std::memory_order_relaxed) != ThreadState::Blocked) [[unlikely]] {
+    c.lock.unlockRaw();
+    arch::restoreInterrupts(flags);
+    return false;
+  }
+  state.store(ThreadState::Runnable, std::memory_order_relaxed);
+  Ticks now = arch::ticks();
+  noteWaking(now);
+  if (&c == &thisCpu() && keepsWoken(c, *this)) [[likely]] {
+    c.queue.placeAfterSleep(run, sleepCredit);
+    enqueueAt(c, *this, true, true, now);
+    c.lock.unlockRaw();
+  } else {
+    placeWoken(c, *this, now);
+  }
+  arch::restoreInterrupts(flags);
+  preemptIfAsked();
   return true;
 }
 
@@ -343,6 +392,7 @@ void startThread(Thread &t) {
   t.state.store(ThreadState::Runnable, std::memory_order_relaxed);
   t.cpu.store(gate().cpu, std::memory_order_relaxed);
   t.run.vruntime = 0; // relative: a new thread starts at the floor
+  noteWaking(arch::ticks());
   placeThreadOn(t, chooseCpuForWake(t, gate().cpu));
 }
 
@@ -352,7 +402,8 @@ Nanos sliceDeadline() {
   Cpu &c = thisCpu();
   bool none =
       !c.running || c.running->idle || c.queue.empty() || (c.running->run.realTime() && !c.running->run.roundRobin);
-  return c.timerPromise = none ? kForever : c.sliceStart + slice;
+  c.timerPromise = none ? kForever : c.sliceStart + sliceTicks;
+  return none ? kForever : arch::timeOfTicks(c.timerPromise);
 }
 
 void sliceExpired() {
@@ -360,7 +411,7 @@ void sliceExpired() {
   if (!c.running || c.queue.empty())
     return;
   c.sliceOver = true;
-  c.sliceStart = arch::now(); // the next deadline is a slice away even if preemption is off for long
+  c.sliceStart = arch::ticks(); // the next deadline is a slice away even if preemption is off for long
   askForReschedule();
   pushThread(c);
 }
@@ -399,8 +450,8 @@ Nanos threadCpuTime(const Thread &t) {
   Cpu &c = lockCpuOf(t);
   Nanos sum = t.cpuTime;
   if (c.running == &t) {
-    Nanos since = arch::now() - t.runStart;
-    sum += since > 0 ? since : 0;
+    Ticks since = arch::ticks() - t.runStart;
+    sum += since > 0 ? arch::ticksToNanos(since) : 0;
   }
   c.lock.unlockRaw();
   return sum;
@@ -420,11 +471,11 @@ namespace {
 template <typename Fn> void reorder(Thread &t, Fn change) {
   IrqGuard g;
   Cpu &c = lockCpuOf(t);
-  bool queued = t.run.is_linked(), running = c.running == &t;
+  bool queued = t.run.queued, running = c.running == &t;
   if (queued)
     c.queue.remove(t.run);
   else if (running)
-    account(c, arch::now());
+    account(c, arch::ticks());
   bool wasRealTime = t.run.realTime();
   change();
   if (t.run.realTime())
@@ -461,7 +512,7 @@ void setAffinity(Thread &t, uint64_t mask) {
   IrqGuard g;
   for (;;) {
     Cpu &c = lockCpuOf(t);
-    bool queued = t.run.is_linked();
+    bool queued = t.run.queued;
     if (t.state.load(std::memory_order_relaxed) == ThreadState::Runnable && !queued) { // between two CPUs for a moment
       c.lock.unlockRaw();
       arch::pause();
@@ -471,7 +522,7 @@ void setAffinity(Thread &t, uint64_t mask) {
     bool allowed = mask & bitOf(c.number);
     if (queued && !allowed) {
       c.queue.remove(t.run);
-      c.load.fetch_sub(1, std::memory_order_relaxed);
+      c.addLoad(-1);
       c.queue.makeRelative(t.run);
       c.lock.unlockRaw();
       placeThread(t);

@@ -28,7 +28,7 @@ Nanos schedulerSlice();
 void yield();
 /// Blocks the running thread until `Thread::wake`. The caller has made itself findable by a waker first; a wake that
 /// came since `prepareToBlock` makes `block` return at once.
-void prepareToBlock();
+inline void prepareToBlock(); // Thread.h
 void cancelBlock();
 void block();
 /// Switches away if another thread should run. Interrupts off on entry and exit.

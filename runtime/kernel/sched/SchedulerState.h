@@ -18,6 +18,7 @@
 
 namespace osv::sched {
 
+using arch::Ticks;
 inline constexpr unsigned kMaxCpus = 64; ///< bits of an affinity mask
 
 /// How long a thread may queue behind another while a CPU is idle.
@@ -32,12 +33,15 @@ struct alignas(64) Cpu {
   Thread *running = nullptr;
   Thread *idle = nullptr;
   Thread *leaving = nullptr; ///< Dead or to be moved to another CPU; the thread switched to sees to it
-  Nanos sliceStart = 0;
-  Nanos timerPromise = kForever; ///< the timer will ask for sliceDeadline() at this time or before
+  Ticks sliceStart = 0;
+  Ticks timerPromise = kForever; ///< the timer will ask for sliceDeadline() at this time or before
   bool sliceOver = false;
   bool kicked = false; ///< an interrupt for a reschedule is on its way
   uint32_t slicesToBalance = 0;
   std::atomic<uint32_t> load{0}; ///< running (but idle) and queued threads; others read it without the lock
+  void addLoad(int n) {          // locked
+    load.store(load.load(std::memory_order_relaxed) + static_cast<uint32_t>(n), std::memory_order_relaxed);
+  }
 };
 
 /// Constructed CPU by CPU as they enter the scheduler: the kernel runs no global constructors.
@@ -46,10 +50,13 @@ inline Cpu &cpuAt(unsigned n) { return reinterpret_cast<Cpu *>(cpuStorage)[n]; }
 extern std::atomic<uint64_t> onlineMask; ///< CPUs that have entered the scheduler
 extern std::atomic<uint64_t> idleMask;   ///< CPUs that run their idle thread and that no waker has claimed yet
 extern Nanos slice;
+extern Ticks sliceTicks, patienceTicks; ///< `slice` and kPatience
 
 /// This CPU. Interrupts (or preemption) off.
 inline Cpu &thisCpu() { return cpuAt(gate().cpu); }
 inline uint64_t bitOf(unsigned cpu) { return 1ull << cpu; }
+/// Is `t`, when it has woken another thread, expected to block soon after? After two times in a row.
+inline bool blocksSoon(const Thread &t) { return t.blocksAfterWake >= 2; }
 inline Thread &threadOf(SchedEntity &e) { return *boost::intrusive::get_parent_from_member<Thread>(&e, &Thread::run); }
 
 /// Locks the run queue that `t` belongs to. Interrupts off.
@@ -64,29 +71,39 @@ inline Cpu &lockCpuOf(const Thread &t) {
   }
 }
 
-enum class Why : uint8_t { Preempt, Yield, Block, Exit };
-/// Picks the next thread and switches to it. Interrupts off, `c` (this CPU) locked; released on return.
-void reschedule(Cpu &c, Why why);
 /// Puts a Runnable thread into `c`'s queue and makes `c` look at it. `c` locked, interrupts off.
 void enqueue(Cpu &c, Thread &t);
 /// Gives a Runnable thread that is in no queue to `cpu`, or a CPU of its affinity mask. No run queue locked, interrupts
 /// off.
 void placeThreadOn(Thread &t, unsigned cpu);
 void placeThread(Thread &t);
+/// The running thread wakes or makes another one now.
+inline void noteWaking(Ticks now) {
+  current().wokeOther = true;
+  current().wokeAt = now;
+}
+/// Should `t`, which the running thread wakes, wait for this CPU, `here`, although another might be idle? When the
+/// running thread is known to block soon after (Balance.cpp).
+inline bool keepsWoken(Cpu &here, const Thread &t) {
+  return blocksSoon(current()) && here.queue.empty() && (t.affinity & bitOf(here.number));
+}
 /// The CPU a thread that last ran on `previous` should run on now.
 unsigned chooseCpu(const Thread &t, unsigned previous);
-/// The same for a thread that the running one wakes or makes: this CPU when the running thread is known to block soon
-/// after.
-unsigned chooseCpuForWake(const Thread &t, unsigned previous);
+/// The same for a thread that the running one wakes or makes.
+inline unsigned chooseCpuForWake(const Thread &t, unsigned previous) {
+  Cpu &here = thisCpu();
+  return keepsWoken(here, t) ? here.number : chooseCpu(t, previous);
+}
 /// When a slice that begins now counts as begun: earlier when threads queue here while another CPU is idle, so that the
 /// end of the slice, which moves one there, comes soon.
-inline Nanos sliceBegin(const Cpu &c, Nanos now) {
-  if ((idleMask.load(std::memory_order_relaxed) & ~(1ull << c.number)) && slice > kPatience) [[unlikely]]
-    return now - (slice - kPatience);
+inline Ticks sliceBegin(const Cpu &c, Ticks now) {
+  if (idleMask.load(std::memory_order_relaxed) & ~(1ull << c.number)) [[unlikely]]
+    if (slice > kPatience)
+      return now - (sliceTicks - patienceTicks);
   return now;
 }
-/// Charges the running thread of `c` for its time. `c` locked.
-void account(Cpu &c, Nanos now);
+/// Charges the running thread of `c` for its time since it was last charged. `c` locked.
+void account(Cpu &c, Ticks now);
 
 /// Takes a thread from another CPU's queue into this one's, which is empty. True when it got one. Interrupts off,
 /// nothing locked.

@@ -54,7 +54,7 @@ Result<void> joinProcess(Thread &t, Process &p) {
     int32_t tid = p.nextTid.load(std::memory_order_relaxed);
     p.nextTid.store(tid < kMaxTid ? tid + 1 : kFirstReusedTid, std::memory_order_relaxed);
     t.tid = tid;
-    if (p.threads.insert(t).second)
+    if (&*p.threads.insert(p.threads.end(), t) == &t) // at the end, until ids come round
       break;
   }
   p.threadCount++;

@@ -6,6 +6,7 @@
 // Ref (which keeps the object, not the stack). `tid` 1 is the first thread (and the process id). Kernel threads have
 // `process == nullptr` and `tid` 0.
 #pragma once
+#include "kernel/arch/Clock.h"
 #include "kernel/arch/Context.h"
 #include "kernel/lib/Ref.h"
 #include "kernel/lib/Result.h"
@@ -39,16 +40,18 @@ struct Thread : RefCounted {
   std::atomic<ThreadState> state{ThreadState::New};
   std::atomic<uint32_t> cpu{0}; ///< whose run queue it belongs to
   bool idle = false;
-  SchedEntity run;    ///< its place in the order
-  Nanos runStart = 0; ///< when it was last switched to
-  Nanos cpuTime = 0;  ///< CLOCK_THREAD_CPUTIME_ID, up to runStart
+  SchedEntity run;          ///< its place in the order
+  arch::Ticks runStart = 0; ///< when it was last switched to, or charged
+  Nanos cpuTime = 0;        ///< CLOCK_THREAD_CPUTIME_ID, up to runStart
   int8_t nice = 0;
   uint8_t policy = 0;     ///< SCHED_OTHER ... as in <linux/sched.h>
   uint8_t rtPriority = 0; ///< as set; run.rtPriority may be boosted above it
   bool resetOnFork = false;
-  uint64_t affinity = ~0ull;   ///< bit per CPU
-  bool wokeOther = false;      ///< since it was switched to
-  uint8_t blocksAfterWake = 0; ///< how many times in a row it woke another thread and then blocked soon; Balance.cpp
+  uint64_t affinity = ~0ull; ///< bit per CPU
+  bool wokeOther = false;    ///< since it was switched to
+  arch::Ticks wokeAt = 0;    ///< when, the last time
+  uint8_t blocksAfterWake =
+      0; ///< how many times in a row it woke another thread and then blocked soon (up to 2); Balance.cpp
   uint64_t switches = 0, preemptions = 0; ///< voluntary and involuntary context switches
   boost::intrusive::set_member_hook<> processHook;
   Thread *nextDead = nullptr; ///< in Thread.cpp's chain of threads to be freed
@@ -69,6 +72,8 @@ struct Thread : RefCounted {
   /// Makes a blocked thread runnable (true when it was). Any context.
   bool wake();
 };
+
+inline void prepareToBlock() { current().wakePending.store(false, std::memory_order_seq_cst); }
 
 /// Creates a kernel thread, not yet running. ENOMEM.
 Result<Thread *> createKernelThread(std::string_view name, void (*entry)(void *), void *arg);

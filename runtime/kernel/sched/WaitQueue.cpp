@@ -7,6 +7,10 @@
 // A wake-up is never lost to a waiter that is giving up: `wake` marks an entry and counts it; a waiter that finds the
 // mark reports "woken", even when its deadline has passed too, and one that reported a failure before the mark came
 // passes the wake-up on when it leaves.
+//
+// `wake` also takes the entry off the queue, so that a waiter which has got what it waited for leaves without the
+// queue's lock. The entry lives on the waiter's stack, and its thread may end: a waker wakes the thread first and marks
+// the entry last. A waiter that another CPU runs in between sees itself still queued, and takes the lock to leave.
 #include "kernel/sched/WaitQueue.h"
 #include "kernel/lib/Log.h"
 #include "kernel/sched/Scheduler.h"
@@ -28,27 +32,21 @@ unsigned WaitQueue::wake(unsigned n, uint32_t events) {
     WaitEntry &e = *it++; // a callback may remove its own entry
     if (e.notify) {
       count += e.notify(e, events);
-    } else if (!e.woken.load(std::memory_order_relaxed)) {
-      e.woken.store(true, std::memory_order_release);
-      e.thread->wake();
-      count++;
+      continue;
     }
+    entries.erase(entries.iterator_to(e));
+    e.thread->wake();
+    e.state.store(WaitEntry::Woken, std::memory_order_release);
+    count++;
   }
   return count;
 }
 
-void WaitQueue::add(WaitEntry &e) {
-  IrqSpinGuard g(lock);
-  VERIFY(!e.queued);
-  e.queued = true;
-  entries.push_back(e);
-}
-
 void WaitQueue::remove(WaitEntry &e) {
   IrqSpinGuard g(lock);
-  if (!e.queued)
+  if (e.state.load(std::memory_order_relaxed) != WaitEntry::Queued)
     return;
-  e.queued = false;
+  e.state.store(WaitEntry::Idle, std::memory_order_relaxed);
   entries.erase(entries.iterator_to(e));
 }
 
@@ -64,32 +62,16 @@ void wakeTimerFired(Timer &t) {
   w.fired.store(true, std::memory_order_release);
   w.thread->wake();
 }
-/// The work bit is the cheap test; it is set whenever signalPending could be true.
-bool interrupted(WaitMode mode) {
-  return mode == WaitMode::Interruptible && (gate().work & kWorkSignal) && signalPending(current());
-}
 } // namespace
 
-Result<void> blockUntil(Nanos deadline, WaitMode mode) {
-  if (interrupted(mode))
-    return Errno::RestartSys;
-  if (deadline == kForever) {
-    block();
-    if (interrupted(mode))
-      return Errno::RestartSys;
-    return {};
-  }
+Result<void> blockWithTimer(Nanos deadline, WaitMode mode) {
   WakeTimer timer;
   timer.thread = &current();
   timer.fn = wakeTimerFired;
   armTimer(timer, deadline);
   block();
   cancelTimer(timer); // even when it fired: the callback may still be returning on another CPU
-  if (timer.fired.load(std::memory_order_acquire))
-    return Errno::TimedOut;
-  if (interrupted(mode))
-    return Errno::RestartSys;
-  return {};
+  return timer.fired.load(std::memory_order_acquire) ? Result<void>(Errno::TimedOut) : Result<void>();
 }
 
 Result<void> sleepUntil(Nanos deadline, WaitMode mode) {
@@ -105,14 +87,9 @@ Result<void> sleepUntil(Nanos deadline, WaitMode mode) {
 
 // ---- Waiter
 
-Waiter::Waiter(WaitQueue &q) : queue(q) {
-  entry.thread = &current();
-  queue.add(entry);
-}
-
-Waiter::~Waiter() {
+void Waiter::leave() {
   queue.remove(entry);
-  if (gaveUp && entry.woken.load(std::memory_order_acquire))
+  if (gaveUp && entry.state.load(std::memory_order_acquire) == WaitEntry::Woken)
     queue.wakeOne();
 }
 
@@ -120,10 +97,12 @@ Waiter::~Waiter() {
 Result<void> Waiter::sleep(Nanos deadline, WaitMode mode) {
   gaveUp = false;
   Result<void> r;
-  if (!entry.woken.load(std::memory_order_acquire))
+  if (entry.state.load(std::memory_order_acquire) != WaitEntry::Woken) [[likely]]
     r = blockUntil(deadline, mode);
-  if (entry.woken.exchange(false, std::memory_order_acq_rel))
+  if (entry.state.load(std::memory_order_acquire) == WaitEntry::Woken) [[likely]] {
+    entry.state.store(WaitEntry::Idle, std::memory_order_relaxed);
     return {};
+  }
   gaveUp = !r.ok();
   return r;
 }
@@ -135,21 +114,25 @@ Result<void> Waiter::wait(SpinLock &held, Nanos deadline, WaitMode mode) {
   Result<void> r = sleep(deadline, mode);
   preemptDisable();
   held.lockRaw();
+  requeue();
   return r;
 }
 
 Result<void> Waiter::wait(Mutex &held, Nanos deadline, WaitMode mode) {
+  requeue();
   prepareToBlock();
   held.unlock(); // may wake and be preempted, never blocks
   Result<void> r = sleep(deadline, mode);
-  // Taking the mutex may block, and so clear a wake-up meant for us: `woken` keeps it for the next wait.
+  // Taking the mutex may block, and so clear a wake-up meant for us: the entry's state keeps it for the next wait.
   held.lock();
   return r;
 }
 
 Result<void> Waiter::wait(Nanos deadline, WaitMode mode) {
   prepareToBlock();
-  return sleep(deadline, mode);
+  Result<void> r = sleep(deadline, mode);
+  requeue();
+  return r;
 }
 
 // ---- Mutex

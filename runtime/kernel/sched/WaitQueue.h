@@ -15,6 +15,7 @@
 #include "kernel/lib/Result.h"
 #include "kernel/lib/SpinLock.h"
 #include "kernel/lib/Types.h"
+#include "kernel/sched/Scheduler.h"
 #include <atomic>
 #include <boost/intrusive/list.hpp>
 
@@ -25,13 +26,14 @@ class Mutex;
 
 enum class WaitMode : uint8_t { Interruptible, Uninterruptible };
 
-struct WaitEntry : boost::intrusive::list_base_hook<> {
+struct WaitEntry : boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::normal_link>> {
+  /// Written under the queue's lock, but for Woken -> Idle by the waiter. Woken is a waker's last access to the entry.
+  enum State : uint8_t { Idle, Queued, Woken };
   Thread *thread = nullptr;
-  /// Called under the queue's lock by a wake; null: wake `thread`. (epoll uses it.) Returns true when it counts as one
-  /// of the `n` woken.
+  /// Called under the queue's lock by a wake, and stays in the queue; null: `thread` is woken, and the entry leaves.
+  /// (epoll uses it.) Returns true when it counts as one of the `n` woken.
   bool (*notify)(WaitEntry &self, uint32_t events) = nullptr;
-  bool queued = false;
-  std::atomic<bool> woken{false};
+  std::atomic<State> state{Idle};
 };
 
 class WaitQueue {
@@ -41,7 +43,11 @@ public:
   unsigned wake(unsigned n = ~0u, uint32_t events = ~0u);
   void wakeOne(uint32_t events = ~0u) { wake(1, events); }
   void wakeAll(uint32_t events = ~0u) { wake(~0u, events); }
-  void add(WaitEntry &e);
+  void add(WaitEntry &e) {
+    IrqSpinGuard g(lock);
+    e.state.store(WaitEntry::Queued, std::memory_order_relaxed);
+    entries.push_back(e);
+  }
   void remove(WaitEntry &e); ///< no-op when not queued; after it returns no callback runs or will run
   bool empty() const { return entries.empty(); }
 
@@ -50,20 +56,33 @@ private:
   boost::intrusive::list<WaitEntry, boost::intrusive::constant_time_size<false>> entries;
 };
 
-/// One thread's wait: queues on construction, leaves on destruction. Lives on the waiter's stack.
+/// One thread's wait: queues on construction, leaves on destruction. Lives on the waiter's stack. A wake takes it off
+/// the queue; it is on it again, at the end, when the wait returns (with a mutex: when the next wait begins).
 class Waiter {
 public:
-  explicit Waiter(WaitQueue &q);
-  ~Waiter();
+  explicit Waiter(WaitQueue &q) : queue(q) {
+    entry.thread = &current();
+    queue.add(entry);
+  }
+  ~Waiter() {
+    if (entry.state.load(std::memory_order_acquire) != WaitEntry::Idle) [[unlikely]]
+      leave();
+  }
   /// Sleeps until woken. The lock is released while asleep and held again on return. Error: TimedOut when `deadline`
   /// (monotonic) passes; RestartSys when a signal is deliverable (Interruptible only). Spurious returns are allowed.
   Result<void> wait(SpinLock &held, Nanos deadline = kForever,
                     WaitMode mode = WaitMode::Interruptible); ///< held by a SpinGuard (interrupts on)
+  /// For a condition that changes only under the mutex.
   Result<void> wait(Mutex &held, Nanos deadline = kForever, WaitMode mode = WaitMode::Interruptible);
   Result<void> wait(Nanos deadline = kForever, WaitMode mode = WaitMode::Interruptible); ///< no lock
 
 private:
   Result<void> sleep(Nanos deadline, WaitMode mode);
+  void requeue() {
+    if (entry.state.load(std::memory_order_relaxed) == WaitEntry::Idle)
+      queue.add(entry);
+  }
+  void leave();
 
   WaitQueue &queue;
   WaitEntry entry;
@@ -137,7 +156,18 @@ struct WriteGuard {
 /// The primitive under all of these: between prepareToBlock and the waiter's own test it has made itself findable;
 /// blocks until Thread::wake. Ok when woken (or spuriously), TimedOut, or RestartSys when a signal is deliverable
 /// (Interruptible only; tested before blocking too).
-Result<void> blockUntil(Nanos deadline, WaitMode mode);
+Result<void> blockWithTimer(Nanos deadline, WaitMode mode);
+inline Result<void> blockUntil(Nanos deadline, WaitMode mode) {
+  auto interrupted = [mode] { return mode == WaitMode::Interruptible && (gate().work & kWorkSignal); };
+  if (interrupted()) [[unlikely]]
+    return Errno::RestartSys;
+  Result<void> r;
+  if (deadline == kForever) [[likely]]
+    block();
+  else
+    r = blockWithTimer(deadline, mode);
+  return r.ok() && interrupted() ? Result<void>(Errno::RestartSys) : r;
+}
 
 /// Sleeps until the deadline. TimedOut never: ok means the time has come; RestartSys when interrupted.
 Result<void> sleepUntil(Nanos deadline, WaitMode mode = WaitMode::Interruptible);

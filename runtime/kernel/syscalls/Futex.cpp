@@ -55,9 +55,8 @@ Result<long> wait(VAddr word, FutexScope scope, uint32_t expected, uint32_t bits
 /// Linux takes these counts as int, and a negative one for requeue is an error.
 unsigned countOf(uint32_t n) { return n > INT32_MAX ? INT32_MAX : n; }
 
-} // namespace
-
-Result<long> sys_futex(uint64_t uaddr, int op, uint32_t value, uint64_t timeout, uint64_t uaddr2, uint32_t value3) {
+[[gnu::noinline]] Result<long> anyFutex(uint64_t uaddr, int op, uint32_t value, uint64_t timeout, uint64_t uaddr2,
+                                        uint32_t value3) {
   int command = op & FUTEX_CMD_MASK;
   bool realtime = op & FUTEX_CLOCK_REALTIME;
   FutexScope scope = op & FUTEX_PRIVATE_FLAG ? FutexScope::Private : FutexScope::Shared;
@@ -115,6 +114,19 @@ Result<long> sys_futex(uint64_t uaddr, int op, uint32_t value, uint64_t timeout,
     return long{TRY(futexRequeuePi(word, second, scope, value2, value3))};
   }
   return Errno::NoSys;
+}
+
+} // namespace
+
+/// The two that locks are made of come first, without the others' registers to save.
+Result<long> sys_futex(uint64_t uaddr, int op, uint32_t value, uint64_t timeout, uint64_t uaddr2, uint32_t value3) {
+  if (op == (FUTEX_WAKE | FUTEX_PRIVATE_FLAG) && static_cast<int32_t>(value) > 0)
+    return long{TRY(futexWake(VAddr(uaddr), FutexScope::Private, value))};
+  if (op == (FUTEX_WAIT | FUTEX_PRIVATE_FLAG) && timeout == 0) {
+    TRY(futexWait(VAddr(uaddr), FutexScope::Private, value, FUTEX_BITSET_MATCH_ANY, kForever));
+    return 0L;
+  }
+  return anyFutex(uaddr, op, value, timeout, uaddr2, value3);
 }
 
 Result<long> sys_futex_waitv(UserPtr<const struct futex_waitv> waiters, unsigned count, unsigned flags,

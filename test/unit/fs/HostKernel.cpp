@@ -34,21 +34,17 @@ unsigned WaitQueue::wake(unsigned n, uint32_t events) {
     if (e.notify) {
       count += e.notify(e, events);
     } else {
-      e.woken = true;
+      entries.erase(entries.iterator_to(e));
+      e.state = WaitEntry::Woken;
       count++;
     }
   }
   return count;
 }
-void WaitQueue::add(WaitEntry &e) {
-  VERIFY(!e.queued);
-  e.queued = true;
-  entries.push_back(e);
-}
 void WaitQueue::remove(WaitEntry &e) {
-  if (!e.queued)
+  if (e.state != WaitEntry::Queued)
     return;
-  e.queued = false;
+  e.state = WaitEntry::Idle;
   entries.erase(entries.iterator_to(e));
 }
 
@@ -57,16 +53,16 @@ void test::bringUp() {
   bringUpMemory();
 }
 
-Waiter::Waiter(WaitQueue &q) : queue(q) { queue.add(entry); }
-Waiter::~Waiter() { queue.remove(entry); }
+void Waiter::leave() { queue.remove(entry); }
 Result<void> Waiter::sleep(Nanos deadline, WaitMode) {
   test::blocked++;
-  if (entry.woken.exchange(false))
+  auto takeWakeUp = [this] { return entry.state == WaitEntry::Woken && (entry.state = WaitEntry::Idle, true); };
+  if (takeWakeUp())
     return {};
   if (deadline != kForever)
     return Errno::TimedOut;
   if (test::onBlock && test::onBlock()) {
-    entry.woken = false;
+    takeWakeUp();
     return {};
   }
   return Errno::RestartSys;
@@ -75,15 +71,21 @@ Result<void> Waiter::wait(SpinLock &held, Nanos deadline, WaitMode mode) {
   held.unlockRaw();
   auto r = sleep(deadline, mode);
   held.lockRaw();
+  requeue();
   return r;
 }
 Result<void> Waiter::wait(Mutex &held, Nanos deadline, WaitMode mode) {
+  requeue();
   held.unlock();
   auto r = sleep(deadline, mode);
   held.lock();
   return r;
 }
-Result<void> Waiter::wait(Nanos deadline, WaitMode mode) { return sleep(deadline, mode); }
+Result<void> Waiter::wait(Nanos deadline, WaitMode mode) {
+  auto r = sleep(deadline, mode);
+  requeue();
+  return r;
+}
 
 // ---- Program memory: the test's own, but for one bad page.
 

@@ -23,7 +23,7 @@ void verifyFailed(const char *expr, const char *file, int line) {
   fprintf(stderr, "%s:%d: VERIFY(%s)\n", file, line, expr);
   abort();
 }
-void preemptNow() {}
+void preemptIfPossible() {}
 
 // One thread: a lock that would have to wait is a bug of the code under test.
 void RwMutex::lockShared() {

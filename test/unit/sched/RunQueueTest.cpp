@@ -2,6 +2,7 @@
 //
 // The order of a run queue, and what it adds up to: shares of a CPU over a simulated second.
 #include "kernel/sched/RunQueue.h"
+#include <algorithm>
 #include <deque>
 #include <gtest/gtest.h>
 #include <random>
@@ -62,6 +63,44 @@ TEST(RunQueue, EqualKeysRunInOrderOfArrival) {
   EXPECT_EQ(&m.slice(), &a);
   EXPECT_EQ(&m.slice(), &b);
   EXPECT_EQ(&m.slice(), &c);
+}
+
+// The first is held apart from the others: whatever comes and goes, the order is that of a sorted list in which equals
+// keep their order of arrival.
+TEST(RunQueue, IsASortedListOfThoseThatCame) {
+  std::mt19937 random(7);
+  RunQueue queue;
+  std::deque<SchedEntity> all(24);
+  for (uint32_t i = 0; i < all.size(); i++)
+    all[i].weight = 1024 + i;
+  std::vector<SchedEntity *> model;
+  size_t longest = 0;
+  for (int step = 0; step < 100'000; step++) {
+    SchedEntity &e = all[random() % all.size()];
+    ASSERT_EQ(e.queued, std::find(model.begin(), model.end(), &e) != model.end());
+    if (e.queued) {
+      queue.remove(e);
+      model.erase(std::find(model.begin(), model.end(), &e));
+    } else {
+      e.vruntime = random() % 8;
+      e.rtPriority = random() % 8 ? 0 : static_cast<uint8_t>(1 + random() % 2);
+      queue.insert(e);
+      auto after = [&](const SchedEntity *m) { return e.before(*m); };
+      model.insert(std::find_if(model.begin(), model.end(), after), &e);
+    }
+    longest = std::max(longest, model.size());
+    ASSERT_EQ(queue.empty(), model.empty());
+    ASSERT_EQ(queue.first(), model.empty() ? nullptr : model.front());
+    auto even = [&](SchedEntity &e) { return e.weight % 2 == 0; };
+    auto found = std::find_if(model.rbegin(), model.rend(), [&](SchedEntity *m) { return even(*m); });
+    ASSERT_EQ(queue.last(even), found == model.rend() ? nullptr : *found);
+  }
+  EXPECT_GT(longest, 12u);
+  for (SchedEntity *e : model) { // and they leave in that order
+    ASSERT_EQ(queue.first(), e);
+    queue.remove(*e);
+  }
+  EXPECT_TRUE(queue.empty());
 }
 
 TEST(RunQueue, NiceWeightsGiveTheirShare) {
