@@ -67,7 +67,7 @@ namespace {
 
 struct Cie {
   uint8_t pointerEncoding = DW_EH_PE_absptr, lsdaEncoding = DW_EH_PE_omit;
-  bool hasAugmentation = false, valid = false;
+  bool hasAugmentation = false, isSignalFrame = false, valid = false;
 };
 
 unsigned encodedSize(uint8_t encoding) {
@@ -137,7 +137,9 @@ Cie readCie(ArrayRef<uint8_t> body) {
       } else if (c == 'P') {
         uint8_t encoding = reader.take(1);
         reader.take(encodedSize(encoding));
-      } else if (c != 'S' && c != 'B') {
+      } else if (c == 'S') {
+        cie.isSignalFrame = true;
+      } else if (c != 'B') {
         return cie;
       }
     }
@@ -234,6 +236,14 @@ void addEhFrame(const elf::Image &image, Roots &roots) {
     if (reader.failed || size == 0 || !image.isExecutable(begin) || begin.raw() + size < begin.raw() ||
         !image.isExecutable(begin + (size - 1)))
       continue;
+    // Old unwinders look up the byte before a return address even where nothing was called, so glibc's FDE of the code
+    // that signal handlers return to begins in the padding before it.
+    static constexpr uint8_t kSigReturn[] = {0x48, 0xc7, 0xc0, 15, 0, 0, 0, 0x0f, 0x05}; // mov $15, %rax; syscall
+    if (cie->second.isSignalFrame && size > 1 &&
+        image.bytesFrom(begin + 1).take_front(sizeof kSigReturn) == ArrayRef(kSigReturn)) {
+      begin = begin + 1;
+      size--;
+    }
     AddrRange range{begin, begin + size};
     roots.functions.push_back({range, {}, FunctionSource::Fde});
     if (!cie->second.hasAugmentation || cie->second.lsdaEncoding == DW_EH_PE_omit)
