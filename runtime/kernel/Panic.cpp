@@ -57,7 +57,7 @@ void begin() {
 
 } // namespace
 
-void panicArgs(std::string_view fmt, std::span<const FormatArg> args) {
+void panicArgs(std::string_view fmt, FormatArgs args) {
   begin();
   char text[256];
   size_t n = formatArgs(text, fmt, args);

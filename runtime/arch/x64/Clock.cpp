@@ -234,7 +234,7 @@ Nanos readRtc() {
 
 } // namespace
 
-void initClock() {
+[[gnu::cold]] void initClock() {
   Hypervisor hypervisor = findHypervisor();
   const char *source = "kvmclock";
   exact = true;
@@ -296,7 +296,7 @@ Nanos timeOfTicks(Ticks t) {
   }
 }
 
-Nanos refineClock() {
+[[gnu::cold]] Nanos refineClock() {
   if (exact)
     return kForever;
   PitSample s = bestPitSample();

@@ -214,7 +214,7 @@ void initBootTls() {
 #endif
 }
 
-ThreadContext *createBootContext(unsigned cpu) {
+[[gnu::cold]] ThreadContext *createBootContext(unsigned cpu) {
   // A Thread only to allocate with: adoptBootContext moves everything to the idle thread. It stays, as `gate().thread`
   // until then.
   auto *t = new (std::nothrow) Thread;

@@ -34,6 +34,11 @@ void Text::add(std::string_view s) {
   used += s.size();
 }
 
+void Text::printArgs(std::string_view fmt, FormatArgs args) {
+  char line[256];
+  add({line, formatArgs(line, fmt, args)});
+}
+
 void Text::hex(uint64_t n, unsigned digits) {
   char text[16];
   unsigned count = 0;

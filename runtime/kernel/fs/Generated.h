@@ -17,10 +17,10 @@ public:
   void add(std::string_view s);
   void add(char c) { add(std::string_view(&c, 1)); }
   /// log()'s formats: {} and {x}.
-  template <typename... Ts> void print(std::string_view fmt, const Ts &...ts) {
-    char line[256];
-    add({line, format(line, fmt, ts...)});
+  template <typename... Ts> [[gnu::always_inline]] void print(std::string_view fmt, const Ts &...ts) {
+    printArgs(fmt, {FormatArg(ts)...});
   }
+  void printArgs(std::string_view fmt, FormatArgs args);
   /// Plain hexadecimal, at least `digits` of them, filled with '0'.
   void hex(uint64_t n, unsigned digits = 1);
   /// Decimal, right-aligned in `width`.

@@ -34,6 +34,20 @@ Result<void> makeCpuinfo(Text &out, uint64_t) {
 Result<void> makeMeminfo(Text &out, uint64_t) {
   MemoryStats m = memoryStats();
   AddressSpace::Usage u = currentProcess().addressSpace->usage();
+  enum Value : uint8_t { Zero, Total, Free, Resident, Virtual, Endless };
+  const uint64_t values[] = {
+      0, m.totalPages * kKib, m.freePages * kKib, u.residentPages * kKib, u.virtualPages * kKib, 34359738367};
+  static constexpr struct {
+    char name[16];
+    Value value;
+  } kRows[] = {
+      {"MemTotal", Total},       {"MemFree", Free},         {"MemAvailable", Free},    {"Buffers", Zero},
+      {"Cached", Zero},          {"SwapCached", Zero},      {"Active", Resident},      {"Inactive", Zero},
+      {"SwapTotal", Zero},       {"SwapFree", Zero},        {"Dirty", Zero},           {"Writeback", Zero},
+      {"AnonPages", Resident},   {"Mapped", Zero},          {"Shmem", Zero},           {"Slab", Zero},
+      {"CommitLimit", Total},    {"Committed_AS", Virtual}, {"VmallocTotal", Endless}, {"VmallocUsed", Zero},
+      {"HugePages_Total", Zero},
+  };
   auto row = [&](std::string_view name, uint64_t kib) {
     out.add(name);
     out.add(':');
@@ -41,27 +55,8 @@ Result<void> makeMeminfo(Text &out, uint64_t) {
     out.decimal(kib, 8);
     out.add(" kB\n");
   };
-  row("MemTotal", m.totalPages * kKib);
-  row("MemFree", m.freePages * kKib);
-  row("MemAvailable", m.freePages * kKib);
-  row("Buffers", 0);
-  row("Cached", 0);
-  row("SwapCached", 0);
-  row("Active", u.residentPages * kKib);
-  row("Inactive", 0);
-  row("SwapTotal", 0);
-  row("SwapFree", 0);
-  row("Dirty", 0);
-  row("Writeback", 0);
-  row("AnonPages", u.residentPages * kKib);
-  row("Mapped", 0);
-  row("Shmem", 0);
-  row("Slab", 0);
-  row("CommitLimit", m.totalPages * kKib);
-  row("Committed_AS", u.virtualPages * kKib);
-  row("VmallocTotal", 34359738367);
-  row("VmallocUsed", 0);
-  row("HugePages_Total", 0);
+  for (const auto &r : kRows)
+    row(r.name, values[r.value]);
   out.add("Hugepagesize:       2048 kB\n");
   return {};
 }

@@ -33,41 +33,41 @@ struct Sink {
 
 void putArg(Sink &sink, const FormatArg &arg, std::string_view spec) {
   if (spec == "c")
-    return sink.put(static_cast<char>(arg.number));
+    return sink.put(static_cast<char>(arg.value));
   if (spec == "x" || arg.kind == FormatArg::Kind::Hex) {
     sink.put("0x");
-    return sink.putNumber(arg.number, 16);
+    return sink.putNumber(arg.value, 16);
   }
   switch (arg.kind) {
   case FormatArg::Kind::Text:
-    return sink.put(arg.text);
+    return sink.put(arg.text());
   case FormatArg::Kind::Signed:
-    if (static_cast<int64_t>(arg.number) < 0) {
+    if (static_cast<int64_t>(arg.value) < 0) {
       sink.put('-');
-      return sink.putNumber(0 - arg.number, 10);
+      return sink.putNumber(0 - arg.value, 10);
     }
     [[fallthrough]];
   default:
-    return sink.putNumber(arg.number, 10);
+    return sink.putNumber(arg.value, 10);
   }
 }
 
 } // namespace
 
-size_t formatArgs(std::span<char> out, std::string_view fmt, std::span<const FormatArg> args) {
+size_t formatArgs(std::span<char> out, std::string_view fmt, FormatArgs args) {
   Sink sink{out};
-  size_t nextArg = 0;
+  const FormatArg *next = args.begin();
   for (size_t i = 0; i < fmt.size(); i++) {
     if (fmt[i] != '{') {
       sink.put(fmt[i]);
       continue;
     }
     size_t close = fmt.find('}', i);
-    if (close == std::string_view::npos || nextArg == args.size()) {
+    if (close == std::string_view::npos || next == args.end()) {
       sink.put(fmt.substr(i));
       break;
     }
-    putArg(sink, args[nextArg++], fmt.substr(i + 1, close - i - 1));
+    putArg(sink, *next++, fmt.substr(i + 1, close - i - 1));
     i = close;
   }
   return sink.used;

@@ -9,7 +9,9 @@ namespace osv {
 
 LogLevel logLevel = LogLevel::Info;
 
-void logLine(LogLevel level, std::string_view fmt, std::span<const FormatArg> args) {
+void logLine(LogLevel level, std::string_view fmt, FormatArgs args) {
+  if (level > logLevel)
+    return;
   char line[256];
   uint64_t micros = static_cast<uint64_t>(arch::now()) / 1000;
   uint64_t fraction = micros % 1'000'000;

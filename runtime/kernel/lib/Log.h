@@ -10,6 +10,7 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <span>
 #include <string_view>
 
@@ -18,45 +19,49 @@ namespace osv {
 enum class LogLevel : uint8_t { Error, Warn, Info, Debug };
 extern LogLevel logLevel; ///< from osv.log=; messages above it are dropped
 
-/// One formatting argument, erased.
+/// One formatting argument, erased. Small, because every caller of log() builds an array of them.
 struct FormatArg {
-  enum class Kind : uint8_t { Signed, Unsigned, Hex, Text } kind;
-  uint64_t number = 0;
-  std::string_view text;
+  enum class Kind : uint8_t { Signed, Unsigned, Hex, Text };
+  uint64_t value; ///< the number, or where the text is
+  uint32_t length = 0;
+  Kind kind;
   template <std::signed_integral T>
-  FormatArg(T v) : kind(Kind::Signed), number(static_cast<uint64_t>(static_cast<int64_t>(v))) {}
-  template <std::unsigned_integral T> FormatArg(T v) : kind(Kind::Unsigned), number(v) {}
-  FormatArg(bool v) : kind(Kind::Text), text(v ? "true" : "false") {}
-  FormatArg(const char *s) : kind(Kind::Text), text(s ? s : "(null)") {}
-  FormatArg(std::string_view s) : kind(Kind::Text), text(s) {}
-  FormatArg(const void *p) : kind(Kind::Hex), number(reinterpret_cast<uint64_t>(p)) {}
-  template <typename Tag> FormatArg(Address<Tag> a) : kind(Kind::Hex), number(a.value) {}
-  FormatArg(Errno e) : kind(Kind::Signed), number(static_cast<uint64_t>(e)) {}
+  FormatArg(T v) : value(static_cast<uint64_t>(static_cast<int64_t>(v))), kind(Kind::Signed) {}
+  template <std::unsigned_integral T> FormatArg(T v) : value(v), kind(Kind::Unsigned) {}
+  FormatArg(bool v) : FormatArg(std::string_view(v ? "true" : "false")) {}
+  FormatArg(const char *s) : FormatArg(std::string_view(s ? s : "(null)")) {}
+  FormatArg(std::string_view s)
+      : value(reinterpret_cast<uint64_t>(s.data())), length(static_cast<uint32_t>(s.size())), kind(Kind::Text) {}
+  FormatArg(const void *p) : value(reinterpret_cast<uint64_t>(p)), kind(Kind::Hex) {}
+  template <typename Tag> FormatArg(Address<Tag> a) : value(a.value), kind(Kind::Hex) {}
+  FormatArg(Errno e) : value(static_cast<uint64_t>(e)), kind(Kind::Signed) {}
+  std::string_view text() const { return {reinterpret_cast<const char *>(value), length}; }
 };
+using FormatArgs = std::initializer_list<FormatArg>;
+
+// The templates are always inline: a call is then the array and one argument list, not a function for each list of
+// types.
 
 /// Formats into `out` (never beyond it, not NUL-terminated) and returns the number of bytes written.
-size_t formatArgs(std::span<char> out, std::string_view fmt, std::span<const FormatArg> args);
-template <typename... Ts> size_t format(std::span<char> out, std::string_view fmt, const Ts &...ts) {
-  const FormatArg args[] = {FormatArg(ts)..., FormatArg(0)};
-  return formatArgs(out, fmt, std::span(args, sizeof...(ts)));
+size_t formatArgs(std::span<char> out, std::string_view fmt, FormatArgs args);
+template <typename... Ts>
+[[gnu::always_inline]] inline size_t format(std::span<char> out, std::string_view fmt, const Ts &...ts) {
+  return formatArgs(out, fmt, {FormatArg(ts)...});
 }
 
-void logLine(LogLevel level, std::string_view fmt, std::span<const FormatArg> args);
-template <typename... Ts> void log(LogLevel level, std::string_view fmt, const Ts &...ts) {
-  if (level > logLevel)
-    return;
-  const FormatArg args[] = {FormatArg(ts)..., FormatArg(0)};
-  logLine(level, fmt, std::span(args, sizeof...(ts)));
+[[gnu::cold]] void logLine(LogLevel level, std::string_view fmt, FormatArgs args);
+template <typename... Ts>
+[[gnu::always_inline]] inline void log(LogLevel level, std::string_view fmt, const Ts &...ts) {
+  logLine(level, fmt, {FormatArg(ts)...});
 }
 
 /// Ends the machine: message, registers and backtrace go to the log, then an Exit frame of kind kPanicked.
-[[noreturn]] void panicArgs(std::string_view fmt, std::span<const FormatArg> args);
-template <typename... Ts> [[noreturn]] void panic(std::string_view fmt, const Ts &...ts) {
-  const FormatArg args[] = {FormatArg(ts)..., FormatArg(0)};
-  panicArgs(fmt, std::span(args, sizeof...(ts)));
+[[noreturn, gnu::cold]] void panicArgs(std::string_view fmt, FormatArgs args);
+template <typename... Ts> [[noreturn, gnu::always_inline]] inline void panic(std::string_view fmt, const Ts &...ts) {
+  panicArgs(fmt, {FormatArg(ts)...});
 }
 
-[[noreturn]] void verifyFailed(const char *expr, const char *file, int line);
+[[noreturn, gnu::cold]] void verifyFailed(const char *expr, const char *file, int line);
 /// Stays on in release builds. For our bugs only, never for the program's input.
 #define VERIFY(cond) (__builtin_expect(!!(cond), 1) ? void() : ::osv::verifyFailed(#cond, __FILE_NAME__, __LINE__))
 

@@ -424,7 +424,7 @@ Result<VAddr> AddressSpace::map(VAddr hint, size_t len, int prot, int flags, Ref
   return where;
 }
 
-Result<void> AddressSpace::mapResident(VAddr v, size_t len, int prot, PAddr phys, std::string_view name) {
+[[gnu::cold]] Result<void> AddressSpace::mapResident(VAddr v, size_t len, int prot, PAddr phys, std::string_view name) {
   VAddr end = (v + len).pageUp();
   VERIFY(v.isPageAligned() && phys.isPageAligned());
   WriteGuard g(lock);

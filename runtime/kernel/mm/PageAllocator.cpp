@@ -122,7 +122,7 @@ bool insertRange(Range range) {
 
 } // namespace
 
-void addMemory(PAddr start, PAddr end) {
+[[gnu::cold]] void addMemory(PAddr start, PAddr end) {
   uint64_t first = start.pageUp().value >> kPageShift, last = end.pageDown().value >> kPageShift;
   if (first == 0)
     first = 1; // a null PAddr stays invalid
@@ -225,6 +225,16 @@ Result<uint64_t> takeLargeBlock(unsigned order) {
 
 } // namespace
 
+/// Plain stores, a loop only as far as they would be more code than they save: one page is most of what a fault costs.
+static void zeroOnePage(char *page) {
+  constexpr size_t kStep = 1024;
+#pragma clang loop unroll(disable)
+  for (char *at = page; at != page + kPageSize; at += kStep) {
+    __builtin_memset_inline(__builtin_assume_aligned(at, kStep), 0, kStep);
+    asm volatile("" ::: "memory"); // or the compiler would make one call of memset of it
+  }
+}
+
 Result<PAddr> allocPages(unsigned order, Zero zero) {
   Result<uint64_t> page = Errno::NoMem;
   if (order == 0) {
@@ -238,7 +248,7 @@ Result<PAddr> allocPages(unsigned order, Zero zero) {
   PAddr p(*page << kPageShift);
   if (zero == Zero::Yes) {
     if (order == 0)
-      __builtin_memset_inline(__builtin_assume_aligned(arch::directMap(p), kPageSize), 0, kPageSize);
+      zeroOnePage(static_cast<char *>(arch::directMap(p)));
     else
       memset(arch::directMap(p), 0, kPageSize << order);
   }
@@ -285,7 +295,7 @@ void splitPages(PAddr p, unsigned order) {
     d[i].store(descriptorFor(0, 1), std::memory_order_relaxed);
 }
 
-Result<void> adoptPages(PAddr start, PAddr end) {
+[[gnu::cold]] Result<void> adoptPages(PAddr start, PAddr end) {
   uint64_t page = start.value >> kPageShift, last = end.value >> kPageShift;
   while (page < last) {
     if (rangeOf(page)) { // the page that two segments share

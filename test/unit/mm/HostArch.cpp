@@ -12,10 +12,10 @@
 namespace osv {
 
 LogLevel logLevel = LogLevel::Warn;
-void logLine(LogLevel, std::string_view fmt, std::span<const FormatArg>) {
+void logLine(LogLevel, std::string_view fmt, FormatArgs) {
   fprintf(stderr, "log: %.*s\n", int(fmt.size()), fmt.data());
 }
-void panicArgs(std::string_view fmt, std::span<const FormatArg>) {
+void panicArgs(std::string_view fmt, FormatArgs) {
   fprintf(stderr, "panic: %.*s\n", int(fmt.size()), fmt.data());
   abort();
 }
