@@ -2,39 +2,46 @@
 //
 // Names of what the analyses tell apart, and the view of runtime/abi/Syscalls.def that the reports need.
 #include "rewriter/Analysis.h"
+#include <string_view>
 
 namespace osv {
 
 namespace {
-[[maybe_unused]] constexpr int Full = int(Provided::Full), Partial = int(Provided::Partial);
-struct Row {
-  int64_t number;
-  const char *name;
-  int provided;
-};
-constexpr Row kRows[] = {
-#define OSV_NONE(nr, name) {nr, #name, int(Provided::No)},
-#define OSV_CALL(nr, name, status, parameters) {nr, #name, status},
-#define OSV_FRAME(nr, name, status, parameters) {nr, #name, status},
+constexpr Provided Full = Provided::Full, Partial = Provided::Partial;
+
+constexpr bool isAlways(std::string_view name) {
+#define OSV_ALWAYS(always)                                                                                             \
+  if (name == #always)                                                                                                 \
+    return true;
+#include "abi/Syscalls.def"
+  return false;
+}
+
+constexpr SyscallRow kRows[] = {
+#define OSV_NONE(nr, name) {nr, #name, Provided::No, false, false},
+#define OSV_CALL(nr, name, status, parameters) {nr, #name, status, false, isAlways(#name)},
+#define OSV_FRAME(nr, name, status, parameters) {nr, #name, status, true, isAlways(#name)},
 #include "abi/Syscalls.def"
 };
 
-const Row *rowOf(int64_t number) {
-  for (const Row &row : kRows)
+const SyscallRow *rowOf(int64_t number) {
+  for (const SyscallRow &row : kRows)
     if (row.number == number)
       return &row;
   return nullptr;
 }
 } // namespace
 
+std::span<const SyscallRow> syscallRows() { return kRows; }
+
 const char *syscallName(int64_t number) {
-  const Row *row = rowOf(number);
+  const SyscallRow *row = rowOf(number);
   return row ? row->name : nullptr;
 }
 
 Provided syscallProvided(int64_t number) {
-  const Row *row = rowOf(number);
-  return row ? Provided(row->provided) : Provided::No;
+  const SyscallRow *row = rowOf(number);
+  return row ? row->provided : Provided::No;
 }
 
 const char *name(ThreadPointerKind kind) {

@@ -7,6 +7,7 @@
 #include <array>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -120,10 +121,18 @@ struct Toolchain {
   std::string buildId;
 };
 
+/// Where the numbers of system calls stop being known.
+struct UnknownCall {
+  VAddr site;
+  std::vector<VAddr> chain; ///< of calls, innermost first
+  VAddr at;                 ///< the instruction or function behind which the slice did not get
+  std::string why;
+};
+
 struct Analysis {
-  std::vector<SyscallSite> sites; ///< ascending
-  std::vector<NumberUse> uses;    ///< ascending by number, the shortest chain of each number
-  bool usesComplete = false;      ///< the program makes no other system calls, as far as the code is known
+  std::vector<SyscallSite> sites;         ///< ascending
+  std::vector<NumberUse> uses;            ///< ascending by number, the shortest chain of each number
+  std::optional<UnknownCall> unknownCall; ///< the first; when none, the program makes no other calls, as far as known
   std::vector<ThreadPointerSetup> threadPointer;
   std::vector<FsAccess> fs; ///< ascending
   std::vector<Hazard> hazards;
@@ -133,9 +142,19 @@ struct Analysis {
   Toolchain toolchain;
 };
 
+enum class Provided { Full, Partial, No };
+/// A row of runtime/abi/Syscalls.def.
+struct SyscallRow {
+  int64_t number;
+  const char *name;
+  Provided provided;
+  bool takesFrame; ///< OSV_FRAME
+  bool isAlways;   ///< OSV_ALWAYS
+};
+/// All rows, ascending.
+std::span<const SyscallRow> syscallRows();
 /// The name of a Linux x86-64 system call, or nullptr.
 const char *syscallName(int64_t number);
-enum class Provided { Full, Partial, No };
 Provided syscallProvided(int64_t number);
 
 } // namespace osv

@@ -29,6 +29,14 @@ std::optional<VAddr> CodeMap::previousInstruction(VAddr addr, bool wide) const {
   return found;
 }
 
+bool CodeMap::isInsideInstruction(VAddr addr) const {
+  const Region *region = regionAt(addr);
+  for (uint64_t back = 0; region && back < 15 && back <= addr - region->range.begin; back++)
+    if (isPossibleStart(addr - back) && shapeAt(addr - back).length > back)
+      return true;
+  return false;
+}
+
 std::optional<VAddr> CodeMap::nextStart(VAddr addr, bool wide) const {
   for (const Region &region : regions) {
     if (addr >= region.range.end)

@@ -118,6 +118,9 @@ public:
     return !function || function->hasHiddenJump;
   }
 
+  /// `addr` is the first or another byte of a known instruction.
+  bool isInsideInstruction(VAddr addr) const;
+
   /// The bytes from `addr` to the end of its region; empty when it is not code.
   llvm::ArrayRef<uint8_t> bytesFrom(VAddr addr) const {
     const Region *region = regionAt(addr);

@@ -26,6 +26,10 @@ enum class PatchMode : uint8_t {
   Safe, ///< what is proven
   All,  ///< also sites in code that is only possible, and where a hidden jump cannot be excluded
 };
+enum class SyscallChoice : uint8_t {
+  All,       ///< every handler that there is
+  Reachable, ///< those that the program may call, when that can be proven
+};
 enum class OutputKind : uint8_t {
   Image,     ///< bootable, with the runtime
   NativeElf, ///< a Linux executable whose stubs make real system calls
@@ -40,6 +44,7 @@ struct Options {
   std::vector<std::string> args; ///< after --
   std::string libDir;            ///< where runtime-*.a and kernel.ld are
   PatchMode patch = PatchMode::Safe;
+  SyscallChoice syscalls = SyscallChoice::All;
   OutputKind outputKind = OutputKind::Image; ///< --emit
   std::vector<std::string> explain;          ///< --explain-site: addresses, symbols, "all"
   bool verify = false;                       ///< --verify
@@ -105,20 +110,37 @@ struct StubCode {
   std::vector<abi::StubMap> map; ///< `stub` is relative to the start of `bytes`; `site` and `original` are RunAddr
 };
 
+/// The system calls that the kernel of this image does without; made by link/SyscallTable.
+struct KernelCalls {
+  std::vector<int64_t> leftOut; ///< provided by the runtime, but not in this image; ascending
+};
+
+/// The kernel's part of a linked image, in bytes; measured by link/RuntimeLink.
+struct KernelSize {
+  uint64_t text = 0, rodata = 0, data = 0; ///< of its segments in the file, without what follows
+  uint64_t tables = 0;                     ///< the program's: stubs, manifest, root file system
+  uint64_t zeros = 0;                      ///< memory that is not in the file
+  uint64_t symbols = 0;                    ///< in the file, not loaded
+  uint64_t saved = 0;                      ///< what `leftOut` made of the first three
+  uint64_t total() const { return text + rodata + data; }
+};
+
 struct Context {
   Options opts;
   Diag diag;
 
-  elf::Image image;                ///< elf/Reader
-  CodeMap code;                    ///< analysis/FindCode
-  Analysis analysis;               ///< the other stages of analysis/
-  PatchPlan plan;                  ///< patch/Plan
-  std::vector<Edit> edits;         ///< patch/, link/Relocations; sorted by address before linking
-  StubCode stubs;                  ///< patch/
-  std::vector<abi::TrapMap> traps; ///< patch/
-  VAddr nativeStubs;               ///< patch/NativeElf: where the stubs begin
-  std::vector<uint8_t> rootfs;     ///< link/RootFs: cpio archive
-  ImageLayout layout;              ///< link/Layout
+  elf::Image image;                     ///< elf/Reader
+  CodeMap code;                         ///< analysis/FindCode
+  Analysis analysis;                    ///< the other stages of analysis/
+  PatchPlan plan;                       ///< patch/Plan
+  std::vector<Edit> edits;              ///< patch/, link/Relocations; sorted by address before linking
+  StubCode stubs;                       ///< patch/
+  std::vector<abi::TrapMap> traps;      ///< patch/
+  VAddr nativeStubs;                    ///< patch/NativeElf: where the stubs begin
+  std::vector<uint8_t> rootfs;          ///< link/RootFs: cpio archive
+  ImageLayout layout;                   ///< link/Layout
+  KernelCalls kernelCalls;              ///< link/SyscallTable
+  std::optional<KernelSize> kernelSize; ///< link/RuntimeLink; of an image that was made
 };
 
 } // namespace osv

@@ -125,6 +125,10 @@ Expected<CommandLine> parseCommandLine(int argc, char **argv) {
   if (!mode)
     return createStringError("--patch=" + patch + " is none of 'none', 'safe' and 'all'");
   opts.patch = *mode;
+  StringRef syscalls = args.getLastArgValue(OPT_syscalls, "all");
+  if (syscalls != "all" && syscalls != "reachable")
+    return createStringError("--syscalls=" + syscalls + " is neither 'all' nor 'reachable'");
+  opts.syscalls = syscalls == "all" ? SyscallChoice::All : SyscallChoice::Reachable;
   StringRef emit = args.getLastArgValue(OPT_emit, "image");
   if (emit != "image" && emit != "elf")
     return createStringError("--emit=" + emit + " is neither 'image' nor 'elf'");

@@ -19,6 +19,8 @@ def report : Joined<["--"], "report=">, MetaVarName<"text|json|sarif|html[=<file
   HelpText<"Write what was found out, to standard output or <file>; may be repeated (with --check: text by default)">;
 def patch : Joined<["--"], "patch=">, MetaVarName<"none|safe|all">,
   HelpText<"Which system calls become jumps: none, those proven safe (default), or all that can be found">;
+def syscalls : Joined<["--"], "syscalls=">, MetaVarName<"all|reachable">,
+  HelpText<"Which system calls the kernel has: all (default), or those that the program is proven to reach at most">;
 def emit : Joined<["--"], "emit=">, MetaVarName<"image|elf">,
   HelpText<"Make a bootable image (default), or the same patched program as a Linux executable, for comparison">;
 defm explain_site : Value<"explain-site", "<address>|<symbol>|all",

@@ -12,6 +12,7 @@
 #include "rewriter/link/Relocations.h"
 #include "rewriter/link/RootFs.h"
 #include "rewriter/link/RuntimeLink.h"
+#include "rewriter/link/SyscallTable.h"
 #include "rewriter/patch/Stages.h"
 #include "rewriter/report/Progress.h"
 #include "rewriter/report/Report.h"
@@ -40,7 +41,11 @@ static Error makeImage(Context &ctx) {
   // Every address is fixed from here on, except those inside the kernel.
   if (ctx.opts.verbose)
     link::printLayout(ctx, errs());
-  return link::linkImage(ctx);
+  if (Error error = link::linkImage(ctx))
+    return error;
+  if (ctx.opts.verbose)
+    link::printKernel(ctx, errs());
+  return Error::success();
 }
 
 static Error inspect(Context &ctx) {
@@ -60,6 +65,9 @@ static Error inspect(Context &ctx) {
   // Every system call gets its tactic before any byte is changed.
   patch::planSites(ctx);
   analysis::judge(ctx);
+
+  // What the program cannot call, the kernel need not have.
+  link::chooseCalls(ctx);
   return Error::success();
 }
 

@@ -189,6 +189,11 @@ Slicer::Step Slicer::stepBack(const Instruction &in, Location &location, int64_t
 LocalValues Slicer::valuesAt(VAddr addr, Location start) {
   LocalValues result;
   const Graph &graph = graphAt(addr);
+  auto giveUp = [&](VAddr at) {
+    if (!result.unknown)
+      result.unknownAt = at;
+    result.unknown = true;
+  };
   std::set<std::pair<VAddr, Location>> seen;
   std::vector<std::pair<VAddr, Location>> work{{addr, start}};
   auto push = [&](VAddr at, Location location) {
@@ -197,10 +202,8 @@ LocalValues Slicer::valuesAt(VAddr addr, Location start) {
   };
   auto goThrough = [&](VAddr from, Location location) {
     std::optional<Instruction> in = x64::decode(map.bytesFrom(from), from);
-    if (!in) {
-      result.unknown = true;
-      return;
-    }
+    if (!in)
+      return giveUp(from);
     int64_t constant = 0;
     std::optional<Location> other;
     switch (stepBack(*in, location, constant, other)) {
@@ -208,8 +211,7 @@ LocalValues Slicer::valuesAt(VAddr addr, Location start) {
       result.constants.insert(constant);
       return;
     case Step::Unknown:
-      result.unknown = true;
-      return;
+      return giveUp(from);
     case Step::Moved:
     case Step::Same:
       push(from, location);
@@ -221,7 +223,7 @@ LocalValues Slicer::valuesAt(VAddr addr, Location start) {
     auto [at, location] = work.back();
     work.pop_back();
     if (seen.size() > kMostStates) {
-      result.unknown = true;
+      giveUp(at);
       break;
     }
     unsigned predecessors = 0;
@@ -241,7 +243,7 @@ LocalValues Slicer::valuesAt(VAddr addr, Location start) {
         push(from, location); // a branch changes no register
       }
     else if (!entry && map.isBranchTarget(at)) // from another function, by a landing pad, or through a pointer
-      result.unknown = true;
+      giveUp(at);
     if (entry) {
       bool isArgument =
           location.kind == Location::Register || (location.kind == Location::StackSlot && location.offset >= 8);
@@ -249,33 +251,39 @@ LocalValues Slicer::valuesAt(VAddr addr, Location start) {
         result.arguments.insert(location);
         result.entry = at;
       } else {
-        result.unknown = true;
+        giveUp(at);
       }
     } else if (predecessors == 0) {
-      result.unknown = true;
+      giveUp(at);
     }
   }
   if (const Function *function = map.functionAt(addr); function && function->hasHiddenJump)
-    result.unknown = true;
+    giveUp(function->range.begin);
   return result;
 }
 
 void Slicer::gather(VAddr addr, Location location, std::vector<VAddr> &chain, ChainedValues &result,
                     std::set<std::pair<VAddr, Location>> &active) {
   LocalValues local = valuesAt(addr, location);
-  result.complete &= !local.unknown;
+  auto giveUp = [&](VAddr at, const char *why) {
+    if (result.complete)
+      result.unknown = {{}, chain, at, why};
+    result.complete = false;
+  };
+  if (local.unknown)
+    giveUp(local.unknownAt, "its number is computed in a way that is not followed");
   for (int64_t constant : local.constants)
     result.constants.push_back({constant, chain});
   if (local.arguments.empty())
     return;
   // Whoever takes the function's address may call it with anything.
   if (std::binary_search(map.taken.begin(), map.taken.end(), local.entry))
-    result.complete = false;
+    giveUp(local.entry, "its number is an argument, and the address of the function is taken");
   const std::vector<VAddr> &sites = callersOf(local.entry);
-  if (sites.empty() || chain.size() >= kMostChain || result.constants.size() > kMostConstants) {
-    result.complete = false;
-    return;
-  }
+  if (sites.empty())
+    return giveUp(local.entry, "its number is an argument, and nothing is known to call the function");
+  if (chain.size() >= kMostChain || result.constants.size() > kMostConstants)
+    return giveUp(local.entry, "its number is an argument, passed along too many calls");
   for (VAddr site : std::vector<VAddr>(sites)) {
     bool isCall = map.shapeAt(site).flow == Flow::Call;
     for (Location argument : local.arguments) {

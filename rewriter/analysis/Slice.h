@@ -31,6 +31,7 @@ struct LocalValues {
   std::set<Location> arguments; ///< at the function's entry
   VAddr entry;                  ///< of the function, when there are arguments
   bool unknown = false;         ///< it can also be something else
+  VAddr unknownAt;              ///< then: the instruction behind which it is not known
 };
 
 /// A constant with the call sites that pass it, innermost first.
@@ -41,6 +42,7 @@ struct ChainedConstant {
 struct ChainedValues {
   std::vector<ChainedConstant> constants;
   bool complete = true;
+  UnknownCall unknown; ///< when not complete: the first reason; `site` is not set
 };
 
 class Slicer {

@@ -5,6 +5,7 @@
 #include "rewriter/analysis/Slice.h"
 #include "rewriter/analysis/Stages.h"
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/ADT/StringExtras.h"
 
 using namespace llvm;
 
@@ -21,12 +22,30 @@ static void addUse(std::map<int64_t, NumberUse> &uses, const NumberUse &use) {
     it->second = use;
 }
 
+/// The first `0f 05` in executable bytes that is not part of a known instruction: a program might have a way there.
+static std::optional<VAddr> findStrayCall(const CodeMap &map) {
+  static constexpr StringLiteral kSyscallBytes("\x0f\x05");
+  for (const CodeMap::Region &region : map.regions) {
+    StringRef bytes = toStringRef(region.bytes);
+    for (size_t at = bytes.find(kSyscallBytes); at != StringRef::npos; at = bytes.find(kSyscallBytes, at + 1)) {
+      VAddr addr = region.range.begin + at;
+      if (!map.isInsideInstruction(addr))
+        return addr;
+    }
+  }
+  return std::nullopt;
+}
+
 Error findSyscalls(Context &context) {
   const CodeMap &map = context.code;
   Analysis &analysis = context.analysis;
   Slicer slicer(map);
   std::map<int64_t, NumberUse> uses;
-  analysis.usesComplete = true;
+  auto giveUp = [&](VAddr site, UnknownCall unknown) {
+    unknown.site = site;
+    if (!analysis.unknownCall)
+      analysis.unknownCall = std::move(unknown);
+  };
   for (const Remarkable &remarkable : map.remarkable) {
     if (!(remarkable.traits & x64::kSyscall))
       continue;
@@ -39,11 +58,7 @@ Error findSyscalls(Context &context) {
     site.here.complete = !local.unknown && local.arguments.empty();
     site.here.values.assign(local.constants.begin(), local.constants.end());
     site.all = site.here;
-    ChainedValues all{{}, site.here.complete};
-    for (int64_t value : local.constants)
-      all.constants.push_back({value, {}});
-    if (site.isWrapper)
-      all = slicer.valuesThroughCallers(site.addr, rax);
+    ChainedValues all = slicer.valuesThroughCallers(site.addr, rax);
     site.all.values.clear();
     site.all.complete = all.complete;
     for (const ChainedConstant &constant : all.constants) {
@@ -53,9 +68,12 @@ Error findSyscalls(Context &context) {
     }
     llvm::sort(site.all.values);
     site.all.values.erase(llvm::unique(site.all.values), site.all.values.end());
-    analysis.usesComplete &= site.all.complete;
+    if (!all.complete)
+      giveUp(site.addr, all.unknown);
     analysis.sites.push_back(std::move(site));
   }
+  if (std::optional<VAddr> stray = findStrayCall(map))
+    giveUp(*stray, {{}, {}, *stray, "its bytes are code that nothing is known to reach, or data"});
   for (auto &[number, use] : uses)
     analysis.uses.push_back(std::move(use));
   return Error::success();

@@ -65,6 +65,6 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   }
   VERIFY(!link::makeLinkerScript(ctx).empty());
   static int null = ::open("/dev/null", O_WRONLY);
-  llvm::cantFail(link::writeProgramObject(ctx, null));
+  llvm::cantFail(link::writeObject(ctx, {/*program=*/true, {}}, null));
   return 0;
 }

@@ -5,11 +5,15 @@
 //   .osv.image   `osv_image` (runtime/abi/Image.h) and the tables and strings that it names
 //   .osv.rootfs  the cpio archive
 //   .osv.stubs   code added by the rewriter, next to the kernel's text
+//   and tables that name what the kernel of this image has: handlers (SyscallTable.h), the unpacker of the archive
 // The program's symbols become local ones, so that a debugger and the panic backtrace of the runtime know its
 // functions, and none can clash with the runtime's.
 #include "rewriter/link/BootImage.h"
+#include "abi/AsmOffsets.h"
+#include "abi/SyscallTable.h"
 #include "rewriter/link/Layout.h"
 #include "rewriter/link/ObjectWriter.h"
+#include "rewriter/link/SyscallTable.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/BinaryFormat/ELF.h"
@@ -215,12 +219,14 @@ private:
 };
 } // namespace
 
-Error writeProgramObject(const Context &ctx, int fd) {
+Error writeObject(const Context &ctx, const ObjectContents &contents, int fd) {
   ObjectWriter object;
   std::vector<unsigned> sections;
   for (auto [index, piece] : enumerate(ctx.layout.pieces)) {
     uint64_t flags = (piece.flags & abi::kExec ? SHF_EXECINSTR : 0) | (piece.flags & abi::kWrite ? SHF_WRITE : 0);
-    sections.push_back(piece.size ? object.addSection(appSection(index), flags, kPage, pieceBytes(ctx, piece)) : 0);
+    sections.push_back(contents.program && piece.size
+                           ? object.addSection(appSection(index), flags, kPage, pieceBytes(ctx, piece))
+                           : 0);
   }
   Manifest manifest = makeManifest(ctx);
   unsigned image = object.addSection(".osv.image", 0, 8, {manifest.data});
@@ -234,8 +240,19 @@ Error writeProgramObject(const Context &ctx, int fd) {
     object.addReloc(image, p.field, object.sectionSymbol(target), R_X86_64_64, p.addend);
   }
 
+  // Without a root file system the kernel needs no way to unpack it.
+  static constexpr uint8_t kNull[sizeof(uint64_t)] = {};
+  unsigned unpacker = object.addSection(".rodata.osv_unpack_rootfs", 0, 8, {kNull});
+  object.addSymbol("osv_unpack_rootfs", unpacker, 0, sizeof kNull, STB_GLOBAL << 4 | STT_OBJECT);
+  if (!ctx.rootfs.empty())
+    object.addReloc(unpacker, 0, object.addSymbol("osv_unpack_cpio", 0, 0, 0, STB_GLOBAL << 4), R_X86_64_64, 0);
+  SyscallTables tables(contents.leftOut);
+  tables.addTo(object);
+
   FixupEmitter fixups(object, stubs);
   fixups.emit(stubs, 0, ctx.stubs.fixups);
+  if (!contents.program)
+    return object.write(fd);
   for (const Edit &edit : ctx.edits) {
     if (edit.fixups.empty())
       continue;
@@ -247,9 +264,13 @@ Error writeProgramObject(const Context &ctx, int fd) {
   return object.write(fd);
 }
 
+uint64_t programTablesSize(const Context &ctx) {
+  return makeManifest(ctx).data.size() + ctx.rootfs.size() + ctx.stubs.bytes.size();
+}
+
 uint64_t kernelDataSize(const Context &ctx) {
-  uint64_t size = makeManifest(ctx).data.size() + ctx.rootfs.size() + ctx.stubs.bytes.size();
-  return size + 3 * kPage; // alignment of each
+  uint64_t tables = SYSCALL_COUNT * (sizeof(uint64_t) + sizeof(abi::FrameHandler)); // of system calls, at most
+  return programTablesSize(ctx) + tables + 3 * kPage;                               // alignment of each
 }
 
 std::string makeLinkerScript(const Context &ctx) {
@@ -279,7 +300,9 @@ std::string makeLinkerScript(const Context &ctx) {
            << appSection(index) << ")) } :app" << index << "\n";
   };
   sections(true);
-  os << "  INCLUDE \"kernel.ld\"\n";
+  SmallString<128> kernel(ctx.opts.libDir); // by its path: LLD would take one in the working directory first
+  sys::path::append(kernel, "kernel.ld");
+  os << "  INCLUDE \"" << kernel << "\"\n";
   sections(false);
   // --orphan-handling=error wants every section named: nothing gets into an image by accident.
   os << "  .comment 0 : { *(.comment) }\n"

@@ -8,8 +8,15 @@
 
 namespace osv::link {
 
+/// What an object file for the link has: an image's, or, to see how large another kernel would be, all but the program.
+struct ObjectContents {
+  bool program;
+  llvm::ArrayRef<int64_t> leftOut; ///< system calls
+};
 /// Writes the object file. I/O errors only.
-llvm::Error writeProgramObject(const Context &ctx, int fd);
+llvm::Error writeObject(const Context &ctx, const ObjectContents &contents, int fd);
+/// What the program adds to the kernel's segments: manifest, stubs and root file system.
+uint64_t programTablesSize(const Context &ctx);
 /// Upper bound of what the program adds to the kernel's own segments (manifest, stubs, root file system).
 uint64_t kernelDataSize(const Context &ctx);
 std::string makeLinkerScript(const Context &ctx);

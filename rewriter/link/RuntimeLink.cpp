@@ -135,21 +135,38 @@ static Error runLld(const Context &ctx, ArrayRef<std::string> args) {
   return findingError(std::move(finding));
 }
 
+namespace {
+/// A linked file, to be looked at.
+struct LinkedFile {
+  std::unique_ptr<MemoryBuffer> buffer;
+  std::optional<ELFFile<ELF64LE>> elf;
+  ArrayRef<ELF64LE::Phdr> headers;
+
+  static Expected<LinkedFile> open(StringRef path) {
+    LinkedFile file;
+    auto buffer = MemoryBuffer::getFile(path, /*IsText=*/false, /*RequiresNullTerminator=*/false);
+    if (!buffer)
+      return errorCodeToError(buffer.getError());
+    file.buffer = std::move(*buffer);
+    Expected<ELFFile<ELF64LE>> elf = ELFFile<ELF64LE>::create(file.buffer->getBuffer());
+    if (!elf)
+      return elf.takeError();
+    file.elf = *elf;
+    auto headers = file.elf->program_headers();
+    if (!headers)
+      return headers.takeError();
+    file.headers = *headers;
+    return file;
+  }
+};
+} // namespace
+
 /// Our own promises about the linked file: the kernel stayed within what the layout reserved for it.
-static Error checkImage(const Context &ctx, StringRef path) {
+static Error checkImage(const Context &ctx, const LinkedFile &file) {
   auto failed = [&](const Twine &why) { return findingError(DiagId::LinkFailed, "the linked image is wrong: " + why); };
-  auto buffer = MemoryBuffer::getFile(path, /*IsText=*/false, /*RequiresNullTerminator=*/false);
-  if (!buffer)
-    return failed(buffer.getError().message());
-  Expected<ELFFile<ELF64LE>> file = ELFFile<ELF64LE>::create((*buffer)->getBuffer());
-  if (!file)
-    return failed(toString(file.takeError()));
-  auto headers = file->program_headers();
-  if (!headers)
-    return failed(toString(headers.takeError()));
   const ImageLayout &layout = ctx.layout;
   bool hasNote = false;
-  for (const auto &ph : *headers) {
+  for (const auto &ph : file.headers) {
     hasNote |= ph.p_type == ELF::PT_NOTE && ph.p_filesz != 0;
     if (ph.p_type != ELF::PT_LOAD || ph.p_memsz == 0)
       continue;
@@ -167,14 +184,74 @@ static Error checkImage(const Context &ctx, StringRef path) {
   return Error::success();
 }
 
-Error linkImage(Context &ctx) {
-  MemoryFile program("program.o"), script("image.ld");
-  if (program.fd < 0 || script.fd < 0)
+/// The kernel's segments are those in its reserve, whole pages as they are; its symbols are those with values there.
+static KernelSize measureKernel(const Context &ctx, const LinkedFile &file) {
+  KernelSize size;
+  const RunRange reserve = ctx.layout.kernel;
+  for (const auto &ph : file.headers) {
+    if (ph.p_type != ELF::PT_LOAD || !reserve.contains(RunAddr(ph.p_vaddr)))
+      continue;
+    uint64_t &part = ph.p_flags & ELF::PF_X ? size.text : ph.p_flags & ELF::PF_W ? size.data : size.rodata;
+    part += ph.p_filesz;
+    size.zeros += ph.p_memsz - ph.p_filesz;
+  }
+  size.tables = programTablesSize(ctx);
+  size.text -= ctx.stubs.bytes.size();
+  size.rodata -= size.tables - ctx.stubs.bytes.size();
+  for (const ELF64LE::Shdr &section : cantFail(file.elf->sections())) {
+    if (section.sh_type != ELF::SHT_SYMTAB)
+      continue;
+    StringRef names = cantFail(file.elf->getStringTableForSymtab(section));
+    for (const ELF64LE::Sym &symbol : cantFail(file.elf->symbols(&section)))
+      if (reserve.contains(RunAddr(symbol.st_value)))
+        size.symbols += sizeof symbol + StringRef(names.data() + symbol.st_name).size() + 1;
+  }
+  return size;
+}
+
+/// Links program, or only its tables, with the runtime. `output` is a file that is there already.
+static Expected<LinkedFile> linkTo(const Context &ctx, const ObjectContents &contents, const std::string &output) {
+  MemoryFile object("program.o"), script("image.ld");
+  if (object.fd < 0 || script.fd < 0)
     return createStringError("memfd_create: " + describeErrno(errno));
-  if (Error error = writeProgramObject(ctx, program.fd))
+  if (Error error = writeObject(ctx, contents, object.fd))
     return error;
   raw_fd_ostream(script.fd, /*shouldClose=*/false) << makeLinkerScript(ctx);
+  std::vector<std::string> args = {
+      "ld.lld", "-static", "-nostdlib", "--gc-sections", "--orphan-handling=error", "--fatal-warnings", "-z",
+      "max-page-size=4096", "-z", "norelro", "-z", "nognustack", "--no-rosegment", "--color-diagnostics=never",
+      // Two threads are worth their start only when there is much to copy.
+      expectedSize(ctx.layout) < (8 << 20) ? "--threads=1" : "--threads=2", "-L", ctx.opts.libDir, "-T", script.path(),
+      "-u", "osv_image", "-o", output, object.path(), runtimePath(ctx)};
+  if (!ctx.opts.debugInfo)
+    args.push_back("--strip-debug");
+  if (Error error = runLld(ctx, args))
+    return error;
+  Expected<LinkedFile> file = LinkedFile::open(output);
+  if (!file)
+    return findingError(DiagId::LinkFailed, "the linked image is wrong: " + toString(file.takeError()));
+  return file;
+}
 
+/// The kernel without what was left out is here; how large it would be with it, only another link tells.
+static Expected<uint64_t> measureWholeKernel(const Context &ctx) {
+  int fd;
+  SmallString<128> path;
+  if (std::error_code ec = sys::fs::createTemporaryFile("osv-rewrite", "kernel", fd, path))
+    return createStringError("temporary file: " + ec.message());
+  ::close(fd);
+  sys::RemoveFileOnSignal(path);
+  auto cleanUp = make_scope_exit([&] {
+    sys::fs::remove(path);
+    sys::DontRemoveFileOnSignal(path);
+  });
+  Expected<LinkedFile> file = linkTo(ctx, {/*program=*/false, {}}, path.str().str());
+  if (!file)
+    return file.takeError();
+  return measureKernel(ctx, *file).total();
+}
+
+Error linkImage(Context &ctx) {
   Expected<std::string> temporary = reserveOutput(ctx);
   if (!temporary)
     return temporary.takeError();
@@ -183,23 +260,38 @@ Error linkImage(Context &ctx) {
     sys::fs::remove(*temporary);
     sys::DontRemoveFileOnSignal(*temporary);
   });
-  std::vector<std::string> args = {
-      "ld.lld", "-static", "-nostdlib", "--gc-sections", "--orphan-handling=error", "--fatal-warnings", "-z",
-      "max-page-size=4096", "-z", "norelro", "-z", "nognustack", "--no-rosegment", "--color-diagnostics=never",
-      // Two threads are worth their start only when there is much to copy.
-      expectedSize(ctx.layout) < (8 << 20) ? "--threads=1" : "--threads=2", "-L", ctx.opts.libDir, "-T", script.path(),
-      "-u", "osv_image", "-o", *temporary, program.path(), runtimePath(ctx)};
-  if (!ctx.opts.debugInfo)
-    args.push_back("--strip-debug");
-  if (Error error = runLld(ctx, args))
+  Expected<LinkedFile> file = linkTo(ctx, {/*program=*/true, ctx.kernelCalls.leftOut}, *temporary);
+  if (!file)
+    return file.takeError();
+  if (Error error = checkImage(ctx, *file))
     return error;
-  if (Error error = checkImage(ctx, *temporary))
-    return error;
+  ctx.kernelSize = measureKernel(ctx, *file);
+  if (!ctx.kernelCalls.leftOut.empty()) {
+    Expected<uint64_t> whole = measureWholeKernel(ctx);
+    if (!whole)
+      return whole.takeError();
+    ctx.kernelSize->saved = *whole - ctx.kernelSize->total();
+  }
   if (std::error_code ec = sys::fs::rename(*temporary, ctx.opts.output))
     return outputError(ctx, ec.message());
   cleanUp.release();
   sys::DontRemoveFileOnSignal(*temporary);
   return Error::success();
+}
+
+void printKernel(const Context &ctx, raw_ostream &os) {
+  const KernelSize &size = *ctx.kernelSize;
+  StringRef name = ctx.diag.inputName();
+  os << name << ": kernel's part " << size.total() << " bytes in the file (text " << size.text << ", rodata "
+     << size.rodata << ", data " << size.data << "); besides, the program's tables " << size.tables << ", symbols "
+     << size.symbols << ", zeroed memory " << size.zeros << '\n';
+  const std::vector<int64_t> &leftOut = ctx.kernelCalls.leftOut;
+  if (leftOut.empty())
+    return;
+  os << name << ": " << leftOut.size() << " system calls are left out, which saves " << size.saved << " bytes:";
+  for (int64_t number : leftOut)
+    os << ' ' << syscallName(number);
+  os << '\n';
 }
 
 } // namespace osv::link

@@ -10,7 +10,11 @@ namespace osv::link {
 /// Fails with [runtime-missing].
 llvm::Expected<uint64_t> runtimeSize(const Context &ctx);
 
-/// Links and writes the image: all or nothing. `ctx.layout` is final. Fails with [link-failed] or [output-io].
+/// Links and writes the image: all or nothing. `ctx.layout` is final. Fills ctx.kernelSize. Fails with [link-failed] or
+/// [output-io].
 llvm::Error linkImage(Context &ctx);
+
+/// For -v: the kernel's part of the image, and the system calls that are not in it.
+void printKernel(const Context &ctx, llvm::raw_ostream &os);
 
 } // namespace osv::link

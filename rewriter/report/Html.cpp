@@ -182,14 +182,19 @@ void Page::writeFacts() {
   std::array<unsigned, 3> provided{};
   for (const NumberUse &use : analysis.uses)
     provided[unsigned(syscallProvided(use.number))]++;
-  fact("system calls",
-       grouped(analysis.uses.size()) + " different" + (analysis.usesComplete ? "" : ", possibly others"),
+  fact("system calls", grouped(analysis.uses.size()) + " different" + (analysis.unknownCall ? ", possibly others" : ""),
        grouped(analysis.sites.size()) + " sites; provided: " + Twine(provided[unsigned(Provided::Full)]) + " fully, " +
            Twine(provided[unsigned(Provided::Partial)]) + " in part, " + Twine(provided[unsigned(Provided::No)]) +
            " not");
   fact("thread-local storage", image.tls ? grouped(image.tls->memsz) + " bytes a thread" : "no template",
        (image.tls ? "aligned to " + std::to_string(image.tls->align) + "; " : "") + grouped(analysis.fs.size()) +
            " accesses through %fs");
+  if (const auto &size = context.kernelSize) {
+    size_t leftOut = context.kernelCalls.leftOut.size();
+    fact("kernel", grouped(size->total()) + " bytes of the image",
+         leftOut ? grouped(leftOut) + " system calls left out, which saves " + grouped(size->saved) + " bytes"
+                 : "with every system call");
+  }
   os << "</div>\n";
   if (!toolchain.compilers.empty())
     os << "<p class=made>made by " << Escaped{join(toolchain.compilers, "; ")} << "</p>\n";

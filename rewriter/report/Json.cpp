@@ -34,6 +34,7 @@ private:
   void writeProgram();
   void writeDiagnostics();
   void writeCalls();
+  void writeKernel();
   void writeThreadPointer();
   void writeCoverage();
 
@@ -133,7 +134,7 @@ void Writer::writeCalls() {
       });
   });
   json.attributeObject("syscalls", [&] {
-    json.attribute("complete", context.analysis.usesComplete);
+    json.attribute("complete", !context.analysis.unknownCall);
     json.attributeArray("numbers", [&] {
       for (const NumberUse &use : context.analysis.uses)
         json.object([&] {
@@ -154,6 +155,33 @@ void Writer::writeCalls() {
           });
         });
     });
+  });
+}
+
+void Writer::writeKernel() {
+  json.attributeObject("kernel", [&] {
+    const std::vector<int64_t> &leftOut = context.kernelCalls.leftOut;
+    json.attribute("syscalls", leftOut.empty() ? "all" : "reachable");
+    json.attributeArray("left_out", [&] {
+      for (int64_t number : leftOut)
+        json.object([&] {
+          json.attribute("number", number);
+          json.attribute("name", syscallName(number));
+        });
+    });
+    if (const auto &size = context.kernelSize)
+      json.attributeObject("size", [&] {
+        json.attribute("total", int64_t(size->total()));
+        json.attribute("text", int64_t(size->text));
+        json.attribute("rodata", int64_t(size->rodata));
+        json.attribute("data", int64_t(size->data));
+        json.attribute("tables", int64_t(size->tables));
+        json.attribute("symbols", int64_t(size->symbols));
+        json.attribute("zeros", int64_t(size->zeros));
+        json.attribute("saved", int64_t(size->saved));
+      });
+    else
+      json.attribute("size", nullptr);
   });
 }
 
@@ -232,6 +260,7 @@ void Writer::write() {
     writeCoverage();
     writeThreadPointer();
     writeCalls();
+    writeKernel();
     json.attributeArray("halts", [&] {
       for (VAddr halt : context.analysis.halts)
         json.value(hex(halt));

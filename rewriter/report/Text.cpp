@@ -99,7 +99,7 @@ void writeCalls(const Context &context, raw_ostream &os) {
         std::to_string(analysis.sites.size()) + " sites (" + std::to_string(proven) + " proven), " +
             std::to_string(known) + " with one known number, " + std::to_string(wrappers) + " in wrappers; " +
             std::to_string(analysis.uses.size()) + " different numbers" +
-            (analysis.usesComplete ? "" : ", and possibly others"));
+            (analysis.unknownCall ? ", and possibly others" : ""));
   std::array<std::string, 3> lists;
   for (const NumberUse &use : analysis.uses) {
     std::string &list = lists[unsigned(syscallProvided(use.number))];
@@ -109,6 +109,23 @@ void writeCalls(const Context &context, raw_ostream &os) {
     field(os, "  in part", lists[unsigned(Provided::Partial)]);
   if (!lists[unsigned(Provided::No)].empty())
     field(os, "  not provided", lists[unsigned(Provided::No)]);
+}
+
+/// What --syscalls=reachable does, or would do, and the size of a kernel that was linked.
+void writeKernel(const Context &context, raw_ostream &os) {
+  const std::vector<int64_t> &leftOut = context.kernelCalls.leftOut;
+  const auto &size = context.kernelSize;
+  if (size)
+    field(os, "kernel", std::to_string(size->total()) + " bytes of the image");
+  if (leftOut.empty())
+    return;
+  std::string text = std::to_string(leftOut.size()) + " system calls";
+  if (size)
+    text += ", " + std::to_string(size->saved) + " bytes";
+  text += ":";
+  for (int64_t number : leftOut)
+    text += " " + callName(number);
+  field(os, "  left out", text);
 }
 
 } // namespace
@@ -135,6 +152,7 @@ void writeText(const Context &context, raw_ostream &os) {
   writeThreadPointer(context, os);
   writeFs(context, os);
   writeCalls(context, os);
+  writeKernel(context, os);
   std::string notes = std::to_string(context.analysis.halts.size()) + " hlt (become traps), " +
                       std::to_string(context.analysis.cpuids.size()) + " cpuid";
   if (unsigned ifuncs = context.analysis.ifuncs)

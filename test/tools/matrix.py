@@ -99,8 +99,9 @@ def native(path, run):
 
 
 def rewrite(path, model, args):
-    image = f"{path}.{model}.img"
-    subprocess.run([args.rewrite, path, "-o", image, "--tls=" + model], check=True, stdin=subprocess.DEVNULL)
+    image = f"{path}.{model}.{args.syscalls}.img"
+    command = [args.rewrite, path, "-o", image, "--tls=" + model, "--syscalls=" + args.syscalls]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
     if args.lief and os.path.exists(args.lief):
         subprocess.run([args.lief, image, path], check=True, stdout=subprocess.DEVNULL)
     return image
@@ -181,6 +182,7 @@ def main():
     parser.add_argument("--memory", "-m", default="64M")
     parser.add_argument("--smp", default="1")
     parser.add_argument("--icount", action="store_true", help="virtual time: the host's load changes nothing")
+    parser.add_argument("--syscalls", default="all", choices=["all", "reachable"])
     parser.add_argument("--timeout", type=float, default=300)
     parser.add_argument("--smallest-memory", action="store_true")
     args = parser.parse_args()

@@ -359,4 +359,12 @@ osv_read_fs_base_r11:
         popq %rax
         retq
 
+// What osv_syscall_table holds for calls whose handler is not in this image: an address of its own, by which Dispatch.cpp tells them apart.
+        .section .text.osv_left_out_call, "ax", @progbits
+        .globl osv_left_out_call
+        .type osv_left_out_call, @function
+osv_left_out_call:
+        jmp osv_frame_call
+        .size osv_left_out_call, . - osv_left_out_call
+
         .section .note.GNU-stack, "", @progbits

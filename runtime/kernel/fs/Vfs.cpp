@@ -9,6 +9,10 @@
 #include <algorithm>
 #include <cstring>
 
+/// Made by osv-rewrite for each image: unpackCpio, or null when there is nothing to unpack, so that the linker drops
+/// it.
+extern "C" osv::Result<void> (*const osv_unpack_rootfs)(osv::Dentry &, std::span<const uint8_t>);
+
 namespace osv {
 namespace {
 
@@ -265,7 +269,8 @@ Result<void> initVfs(const abi::ImageHeader &image) {
   auto *top = TRY(make<Directory>(FsKind::Root, 0755));
   vfs->root = TRY(Dentry::create({}, {}, Ref<Inode>(Ref<Directory>::adopt(top))));
   vfs->root->linked = true;
-  TRY(unpackCpio(*vfs->root, {image.rootfs.begin(), image.rootfs.count}));
+  if (osv_unpack_rootfs)
+    TRY(osv_unpack_rootfs(*vfs->root, {image.rootfs.begin(), image.rootfs.count}));
   return populateDefaults(*vfs->root);
 }
 

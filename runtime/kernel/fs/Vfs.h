@@ -114,6 +114,6 @@ Result<void> populateProc(Dentry &proc);
 Result<void> populateSys(Dentry &sys);
 Result<void> populateDefaults(Dentry &root);
 /// Unpacks the archive. EINVAL when it is malformed.
-Result<void> unpackCpio(Dentry &root, std::span<const uint8_t> archive);
+Result<void> unpackCpio(Dentry &root, std::span<const uint8_t> archive) __asm__("osv_unpack_cpio");
 
 } // namespace osv

@@ -13,6 +13,8 @@
 #include <cstdlib>
 #include <cstring>
 
+extern "C" osv::Result<void> (*const osv_unpack_rootfs)(osv::Dentry &, std::span<const uint8_t>) = osv::unpackCpio;
+
 namespace osv {
 namespace test {
 std::function<bool()> onBlock;
