@@ -103,11 +103,22 @@ struct ImageLayout {
   uint64_t imageStart = 0, imageEnd = 0; ///< physical
 };
 
+/// Unwind tables of stubs. The place for where a stub begins, 8 bytes behind its FDE's start, is open: 64 bits in
+/// .debug_frame, 32 bits relative to itself in .eh_frame.
+struct FrameSection {
+  struct Fde {
+    uint32_t offset, stub, size; ///< in `bytes`; in StubCode::bytes
+  };
+  llvm::SmallVector<uint8_t, 0> bytes;
+  std::vector<Fde> fdes;
+};
+
 /// Code that patch/ adds to the image, linked next to the kernel's text (within rel32 of the program's).
 struct StubCode {
   llvm::SmallVector<uint8_t, 0> bytes;
   std::vector<Fixup> fixups;
   std::vector<abi::StubMap> map; ///< `stub` is relative to the start of `bytes`; `site` and `original` are RunAddr
+  FrameSection debugFrame;       ///< for debuggers; of all stubs whose function has unwind tables itself
 };
 
 /// The system calls that the kernel of this image does without; made by link/SyscallTable.

@@ -4,7 +4,7 @@
 //   .app.N       the pages of piece N of the layout, edits applied, exactly as they shall be in memory
 //   .osv.image   `osv_image` (runtime/abi/Image.h) and the tables and strings that it names
 //   .osv.rootfs  the cpio archive
-//   .osv.stubs   code added by the rewriter, next to the kernel's text
+//   .osv.stubs   code added by the rewriter, before the kernel's text, and .debug_frame for it
 //   and tables that name what the kernel of this image has: handlers (SyscallTable.h), the unpacker of the archive
 // The program's symbols become local ones, so that a debugger and the panic backtrace of the runtime know its
 // functions, and none can clash with the runtime's.
@@ -17,6 +17,7 @@
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/BinaryFormat/ELF.h"
+#include "llvm/Support/Endian.h"
 #include "llvm/Support/MathExtras.h"
 #include "llvm/Support/Path.h"
 
@@ -219,19 +220,37 @@ private:
 };
 } // namespace
 
+/// For debuggers: stubs unwind and are named after the functions that they belong to.
+static void addStubFrames(const Context &ctx, ObjectWriter &object, unsigned stubs) {
+  const FrameSection &frames = ctx.stubs.debugFrame;
+  if (!frames.bytes.empty()) {
+    unsigned section = object.addSection(".debug_frame", 0, 8, {ArrayRef<uint8_t>(frames.bytes)});
+    for (const FrameSection::Fde &fde : frames.fdes) {
+      uint32_t cie = support::endian::read32le(&frames.bytes[fde.offset + 4]);
+      object.addReloc(section, fde.offset + 4, object.sectionSymbol(section), R_X86_64_32, cie);
+      object.addReloc(section, fde.offset + 8, object.sectionSymbol(stubs), R_X86_64_64, fde.stub);
+    }
+  }
+  for (const SitePlan &plan : ctx.plan.sites)
+    if (plan.tactic != Tactic::None)
+      if (std::string name = ctx.code.functionName(plan.site); !name.empty())
+        object.addSymbol(name + ".stub", stubs, plan.stub, plan.stubSize, STT_FUNC);
+}
+
 Error writeObject(const Context &ctx, const ObjectContents &contents, int fd) {
   ObjectWriter object;
   std::vector<unsigned> sections;
   for (auto [index, piece] : enumerate(ctx.layout.pieces)) {
-    uint64_t flags = (piece.flags & abi::kExec ? SHF_EXECINSTR : 0) | (piece.flags & abi::kWrite ? SHF_WRITE : 0);
+    uint64_t flags =
+        SHF_ALLOC | (piece.flags & abi::kExec ? SHF_EXECINSTR : 0) | (piece.flags & abi::kWrite ? SHF_WRITE : 0);
     sections.push_back(contents.program && piece.size
                            ? object.addSection(appSection(index), flags, kPage, pieceBytes(ctx, piece))
                            : 0);
   }
   Manifest manifest = makeManifest(ctx);
-  unsigned image = object.addSection(".osv.image", 0, 8, {manifest.data});
-  unsigned rootfs = object.addSection(".osv.rootfs", 0, 8, {ctx.rootfs});
-  unsigned stubs = object.addSection(".osv.stubs", SHF_EXECINSTR, 32, {ArrayRef<uint8_t>(ctx.stubs.bytes)});
+  unsigned image = object.addSection(".osv.image", SHF_ALLOC, 8, {manifest.data});
+  unsigned rootfs = object.addSection(".osv.rootfs", SHF_ALLOC, 8, {ctx.rootfs});
+  unsigned stubs = object.addSection(".osv.stubs", SHF_ALLOC | SHF_EXECINSTR, 32, {ArrayRef<uint8_t>(ctx.stubs.bytes)});
   object.addSymbol("osv_image", image, 0, sizeof(abi::ImageHeader), STB_GLOBAL << 4 | STT_OBJECT);
   for (const Manifest::Pointer &p : manifest.pointers) {
     unsigned target = p.target == Manifest::Pointer::Self    ? image
@@ -240,9 +259,10 @@ Error writeObject(const Context &ctx, const ObjectContents &contents, int fd) {
     object.addReloc(image, p.field, object.sectionSymbol(target), R_X86_64_64, p.addend);
   }
 
+  addStubFrames(ctx, object, stubs);
   // Without a root file system the kernel needs no way to unpack it.
   static constexpr uint8_t kNull[sizeof(uint64_t)] = {};
-  unsigned unpacker = object.addSection(".rodata.osv_unpack_rootfs", 0, 8, {kNull});
+  unsigned unpacker = object.addSection(".rodata.osv_unpack_rootfs", SHF_ALLOC, 8, {kNull});
   object.addSymbol("osv_unpack_rootfs", unpacker, 0, sizeof kNull, STB_GLOBAL << 4 | STT_OBJECT);
   if (!ctx.rootfs.empty())
     object.addReloc(unpacker, 0, object.addSymbol("osv_unpack_cpio", 0, 0, 0, STB_GLOBAL << 4), R_X86_64_64, 0);

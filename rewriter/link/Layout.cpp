@@ -8,6 +8,9 @@
 //   2. from the top of the low 2 GiB downwards, if that leaves the heap at least 1 GiB;
 //   3. the largest free gap of what is left, at its upper end, so that the heap keeps most of the gap.
 //
+// Always at a multiple of 64 KiB: the kernel begins with the stubs, and patch/Stubs wants to know that much of their
+// addresses.
+//
 // The low 2 GiB because the kernel is compiled for 32-bit absolute addresses (-mcmodel=small). And every byte of
 // program text must be in reach of `jmp rel32` from every byte of the kernel, which is only a question for programs
 // linked above 2 GiB.
@@ -119,7 +122,7 @@ Expected<RunRange> placeKernel(ArrayRef<Piece> pieces, uint64_t size) {
   llvm::sort(gaps, [](RunRange a, RunRange b) { return std::pair(b.size(), a.begin) < std::pair(a.size(), b.begin); });
   for (RunRange gap : gaps)
     if (gap.size() >= size)
-      if (uint64_t base = pageDown(gap.end.raw() - size); fits(base))
+      if (uint64_t base = alignDown(gap.end.raw() - size, kLow); fits(base))
         return at(base);
 
   Finding finding(DiagId::NoRoom, "no free " + Twine(size >> 10) +

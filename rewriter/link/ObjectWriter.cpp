@@ -20,7 +20,7 @@ unsigned ObjectWriter::addSection(StringRef name, uint64_t flags, uint64_t align
   for (ArrayRef<uint8_t> chunk : chunks)
     size += chunk.size();
   unsigned number = sections.size() + 1;
-  sections.push_back({name.str(), flags | SHF_ALLOC, align, size, std::move(chunks), 0, {}});
+  sections.push_back({name.str(), flags, align, size, std::move(chunks), 0, {}});
   sections.back().symbol = addSymbol("", number, 0, 0, STT_SECTION);
   return number;
 }

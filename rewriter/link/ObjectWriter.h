@@ -18,7 +18,7 @@ public:
   using Chunks = std::vector<llvm::ArrayRef<uint8_t>>;
   static constexpr unsigned kAbsolute = 0xfff1; ///< SHN_ABS, as a section number
 
-  /// Adds an SHF_ALLOC section and returns its number. `flags` are SHF_* besides SHF_ALLOC.
+  /// Adds a section and returns its number. `flags` are SHF_*.
   unsigned addSection(llvm::StringRef name, uint64_t flags, uint64_t align, Chunks chunks);
   /// Adds a symbol and returns its handle. `info` is st_info; `section` 0 means undefined.
   unsigned addSymbol(llvm::StringRef name, unsigned section, uint64_t value, uint64_t size, uint8_t info);

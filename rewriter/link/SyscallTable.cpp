@@ -73,7 +73,7 @@ SyscallTables::SyscallTables(ArrayRef<int64_t> leftOut) : direct(SYSCALL_COUNT *
 void SyscallTables::addTo(ObjectWriter &object) const {
   StringMap<unsigned> undefined;
   auto add = [&](StringRef name, StringRef symbol, uint64_t flags, ArrayRef<uint8_t> bytes, ArrayRef<Entry> entries) {
-    unsigned section = object.addSection(name, flags, 8, {bytes});
+    unsigned section = object.addSection(name, SHF_ALLOC | flags, 8, {bytes});
     object.addSymbol(symbol, section, 0, bytes.size(), STB_GLOBAL << 4 | STT_OBJECT);
     for (const Entry &entry : entries) {
       auto [it, isNew] = undefined.try_emplace(entry.symbol, 0);

@@ -35,6 +35,19 @@ void printPlan(const Context &ctx, raw_ostream &os) {
     os << ' ' << osv::name(tactic) << ' ' << ctx.plan.count(tactic) << ',';
   os << " left alone " << ctx.plan.count(Tactic::None) << "; " << ctx.stubs.bytes.size() << " bytes of stubs; "
      << ctx.plan.halts.size() << " hlt\n";
+  size_t entries = 0;
+  std::vector<VAddr> open;
+  for (const SitePlan &site : ctx.plan.sites)
+    for (const HiddenEntry &entry : hiddenEntries(ctx, site)) {
+      entries++;
+      if (!entry.traps)
+        open.push_back(entry.addr);
+    }
+  os << name << ": " << entries << " instructions inside replaced bytes, " << entries - open.size()
+     << " of them trap when something jumps there";
+  for (VAddr addr : open)
+    os << (addr == open.front() ? "; not " : ", ") << addr;
+  os << '\n';
   for (const SitePlan &site : ctx.plan.sites) {
     if (site.tactic != Tactic::None)
       continue;
@@ -114,6 +127,9 @@ static void explain(const Context &ctx, const SitePlan &plan, raw_ostream &os) {
   printCode(ctx, plan, os);
   if (plan.tactic == Tactic::None)
     return;
+  for (const HiddenEntry &entry : hiddenEntries(ctx, plan))
+    os << "  an unknown jump to " << entry.addr
+       << (entry.traps ? " would trap, and go on in the stub\n" : " could not be noticed\n");
   os << "  the stub\n";
   printStub(ctx, plan, os);
 }

@@ -36,6 +36,8 @@ using x64::kSyscallSize;
 
 namespace {
 
+constexpr size_t kMoreMoved = 4; ///< instructions that S1 may move for the sake of hidden entries
+
 /// Plans one site.
 class SitePlanner {
 public:
@@ -124,6 +126,14 @@ private:
     return std::nullopt;
   }
 
+  /// Would the instructions before the site, last first, leave one that begins at the third byte of the distance, or at
+  /// the fourth without a byte of ours behind it (patch/Stubs: hidden entries)?
+  bool hidesBadly(ArrayRef<VAddr> moved) const {
+    VAddr begin = moved.back();
+    return any_of(
+        moved, [&](VAddr addr) { return addr - begin == 3 || (addr - begin == 4 && plan.site - begin == kJumpSize); });
+  }
+
   /// S0, then S1.
   bool tryBefore() {
     std::string why;
@@ -141,14 +151,25 @@ private:
     refuse(Tactic::S0, "the instruction before has only " + Twine(plan.site - *first) + " bytes");
 
     SmallVector<VAddr, 4> moved = {*first};
-    while (plan.site - moved.back() < kJumpSize) {
-      if (const char *entry = entryAt(moved.back()))
-        return refuse(Tactic::S1, hex(moved.back()) + " " + entry);
+    auto extend = [&] {
+      if (const char *entry = entryAt(moved.back())) {
+        why = hex(moved.back()) + " " + entry;
+        return false;
+      }
       std::optional<VAddr> previous = movableBefore(moved.back(), why);
-      if (!previous)
+      if (previous)
+        moved.push_back(*previous);
+      return previous.has_value();
+    };
+    while (plan.site - moved.back() < kJumpSize)
+      if (!extend())
         return refuse(Tactic::S1, why);
-      moved.push_back(*previous);
-    }
+    // Further back, when a jump that nobody knows of would otherwise hit a byte of our jump that we cannot choose.
+    size_t enough = moved.size();
+    while (hidesBadly(moved) && moved.size() < enough + kMoreMoved && extend())
+      ;
+    if (hidesBadly(moved))
+      moved.truncate(enough);
     std::reverse(moved.begin(), moved.end());
     AddrRange range{moved.front(), plan.site};
     if (isRelocated(range))

@@ -13,6 +13,27 @@ void planSites(Context &context);
 /// against the bytes that the plan expects, and against all others for overlap.
 void makeStubs(Context &context);
 
+/// An instruction in the middle of replaced bytes, and whether a jump to it that nobody knows of traps, so that the
+/// kernel can mend it.
+struct HiddenEntry {
+  VAddr addr;
+  bool traps;
+};
+/// Of one site; to be asked when its stub has its place in the output.
+std::vector<HiddenEntry> hiddenEntries(const Context &context, const SitePlan &plan);
+
+/// How to unwind out of one stub.
+struct StubUnwind {
+  uint32_t stub, size;         ///< in StubCode::bytes
+  std::string ehCie, debugCie; ///< what follows the id, for .eh_frame and .debug_frame
+  std::string program;
+};
+/// Of each stub whose function has an FDE, by stub.
+std::vector<StubUnwind> unwindStubs(const Context &context);
+
+/// .eh_frame or .debug_frame.
+FrameSection makeFrameSection(llvm::ArrayRef<StubUnwind> stubs, bool isEh);
+
 /// -v: one line for each tactic, and one for each site that is left alone.
 void printPlan(const Context &context, llvm::raw_ostream &os);
 /// --explain-site: each site before and after, and why tactics were refused. Fails with [no-site].

@@ -17,6 +17,13 @@
 //
 // With --emit=elf the stub makes the call itself (`syscall; lea site+2(%rip), %rcx; jmp site+2`, or the right form from
 // its `syscall` on). All addresses are Fixups: where stubs and kernel are is known only after the link.
+//
+// Hidden entries. A jump that no analysis saw may still arrive at an instruction in the middle of the replaced bytes,
+// `e9 d0 d1 d2 d3 tail..`. It shall find something that traps whatever follows, so that the kernel can go on with it
+// in the stub (resumeAddress). The tail is 3f, which is an invalid opcode by itself, and also behind d3 when that is ff
+// or fe, as it is for stubs up to 32 MiB below the program (`ff /7` and `fe /7` are invalid). d0 and d1 are the low
+// bytes of the distance to the stub, and stubs begin at a multiple of 64 KiB in memory, so they are chosen by where the
+// stub goes. d2 and the 64 KiB are not ours to choose: patch/Plan avoids instructions that begin there.
 #include "rewriter/patch/Stages.h"
 #include "rewriter/x64/Encode.h"
 #include "llvm/ADT/STLExtras.h"
@@ -28,19 +35,91 @@ namespace osv::patch {
 using x64::kSyscallSize;
 
 static constexpr unsigned kStubAlign = 16;
+static constexpr unsigned kPlacingSlack = 4096; ///< bytes of padding that hidden entries may cost in all
 static constexpr uint8_t kInt3 = 0xcc;
+static constexpr uint8_t kTail = 0x3f; ///< what the jump leaves over
+
+/// Raises #UD or #BP in 64-bit mode, whatever follows. Not 62, c4, c5 and d5, which are prefixes today or tomorrow.
+static bool alwaysTraps(uint8_t opcode) {
+  switch (opcode) {
+  case 0x06:
+  case 0x07:
+  case 0x0e:
+  case 0x16:
+  case 0x17:
+  case 0x1e:
+  case 0x1f:
+  case 0x27:
+  case 0x2f:
+  case 0x37:
+  case 0x3f:
+  case 0x60:
+  case 0x61:
+  case 0x82:
+  case 0x9a:
+  case 0xcc:
+  case 0xce:
+  case 0xd4:
+  case 0xd6:
+  case 0xea:
+    return true;
+  default:
+    return false;
+  }
+}
+
+/// The distances from the beginning of the replaced bytes at which further instructions began.
+static SmallVector<unsigned, 4> innerStarts(const SitePlan &plan) {
+  SmallVector<unsigned, 4> starts;
+  auto add = [&](VAddr addr) {
+    if (addr > plan.range.begin && addr < plan.range.end)
+      starts.push_back(addr - plan.range.begin);
+  };
+  for (VAddr addr : plan.before)
+    add(addr);
+  add(plan.site);
+  for (VAddr addr : plan.after)
+    add(addr);
+  return starts;
+}
+
+std::vector<HiddenEntry> hiddenEntries(const Context &ctx, const SitePlan &plan) {
+  std::vector<HiddenEntry> entries;
+  if (plan.range.empty())
+    return entries;
+  bool isImage = ctx.opts.outputKind == OutputKind::Image;
+  uint64_t stub = (isImage ? ctx.layout.kernel.begin.raw() : ctx.nativeStubs.raw()) + plan.stub;
+  uint64_t begin = isImage ? ctx.image.toRun(plan.range.begin).raw() : plan.range.begin.raw();
+  auto distance = uint32_t(stub - begin - x64::kJumpSize);
+  SmallVector<uint8_t, 16> bytes(plan.range.size(), kTail);
+  bytes[0] = 0xe9;
+  std::memcpy(&bytes[1], &distance, sizeof distance);
+  append_range(bytes, ctx.image.bytesAt(plan.range.end, 1));
+  for (unsigned start : innerStarts(plan)) {
+    uint8_t opcode = bytes[start];
+    bool isUndefinedGroup = opcode >= 0xfe && start + 1 < bytes.size() && (bytes[start + 1] & 0x38) == 0x38;
+    entries.push_back({plan.range.begin + start, alwaysTraps(opcode) || isUndefinedGroup});
+  }
+  return entries;
+}
 
 namespace {
 
-/// Appends one stub to `ctx.stubs`.
+/// One stub before it has a place: all offsets count from its beginning.
+struct StubBody {
+  SitePlan *plan;
+  SmallVector<uint8_t, 64> bytes;
+  std::vector<Fixup> fixups;
+  std::vector<abi::StubMap> map;
+};
+
+/// Makes the body of one stub.
 class StubEmitter {
 public:
-  StubEmitter(Context &ctx, SitePlan &plan)
-      : ctx(ctx), plan(plan), out(ctx.stubs.bytes), native(ctx.opts.outputKind == OutputKind::NativeElf) {}
+  StubEmitter(Context &ctx, StubBody &body)
+      : ctx(ctx), plan(*body.plan), body(body), out(body.bytes), native(ctx.opts.outputKind == OutputKind::NativeElf) {}
 
   void run() {
-    out.resize(alignTo(out.size(), kStubAlign), kInt3);
-    plan.stub = out.size();
     VAddr after = plan.site + kSyscallSize;
     for (VAddr addr : plan.before)
       copy(addr, abi::kStubReplaces);
@@ -52,18 +131,18 @@ public:
         jump({0, Fixup::Pc32, Fixup::Runtime, 0, -4, "osv_gate_direct"});
       }
       emit({0x0f, 0x05}); // syscall
-      begin(after, syscallFlags);
+      begin(after, syscallFlags | abi::kStubQuiet);
       loadRcx(program(after));
       bool fallsThrough = true;
       for (VAddr addr : plan.after)
-        fallsThrough = copy(addr, abi::kStubReplaces);
+        fallsThrough = copy(addr, abi::kStubReplaces | (addr == after ? abi::kStubQuiet : 0));
       if (fallsThrough) {
-        begin(plan.range.end, 0);
+        begin(plan.range.end, abi::kStubQuiet);
         jump(program(plan.range.end));
       }
     } else if (native) {
       emit({0x0f, 0x05}); // syscall
-      begin(after, 0);
+      begin(after, abi::kStubQuiet);
       loadRcx(program(after));
       jump(program(after));
     } else {
@@ -71,7 +150,6 @@ public:
       jump({0, Fixup::Pc32, Fixup::Runtime, 0, -4, "osv_gate_direct"});
     }
     end();
-    plan.stubSize = out.size() - plan.stub;
   }
 
 private:
@@ -79,7 +157,7 @@ private:
   Fixup program(VAddr target) const { return {0, Fixup::Pc32, Fixup::Program, ctx.image.toRun(target).raw(), -4, ""}; }
   void field(Fixup fixup) {
     fixup.offset = out.size();
-    ctx.stubs.fixups.push_back(std::move(fixup));
+    body.fixups.push_back(std::move(fixup));
     emit({0, 0, 0, 0});
   }
   void loadRcx(Fixup target) {
@@ -95,44 +173,138 @@ private:
   bool copy(VAddr addr, uint32_t flags) {
     x64::MovedInstruction moved = x64::moveInstruction(ctx.code.bytesFrom(addr), addr);
     VERIFY(!moved.refusal);
-    begin(addr, flags | abi::kStubCopy);
+    // A branch that was widened is no copy: what lies so far from its beginning is something else in the program.
+    begin(addr, flags | (moved.bytes.size() == ctx.code.shapeAt(addr).length ? abi::kStubCopy : 0));
     uint32_t at = out.size();
     emit(moved.bytes);
     if (moved.field)
-      ctx.stubs.fixups.push_back({at + moved.field->offset, Fixup::Pc32, Fixup::Program,
-                                  ctx.image.toRun(moved.field->target).raw(), moved.field->addend, ""});
+      body.fixups.push_back({at + moved.field->offset, Fixup::Pc32, Fixup::Program,
+                             ctx.image.toRun(moved.field->target).raw(), moved.field->addend, ""});
     return moved.fallsThrough;
   }
 
   /// What is emitted from here on stands for the program's code at `original`.
   void begin(VAddr original, uint32_t flags) {
     RunAddr run = ctx.image.toRun(original);
+    if (body.map.empty())
+      flags |= abi::kStubQuiet;
     if (isOpen) {
       // A copy goes on where the one before has ended, both in the stub and in the program.
-      abi::StubMap &last = ctx.stubs.map.back();
-      if (last.flags == flags && flags & abi::kStubCopy && last.original + (out.size() - last.stub) == run.raw())
+      abi::StubMap &last = body.map.back();
+      if ((last.flags & ~abi::kStubQuiet) == flags && flags & abi::kStubCopy &&
+          last.original + (out.size() - last.stub) == run.raw())
         return;
     }
     end();
-    ctx.stubs.map.push_back({out.size(), ctx.image.toRun(plan.site).raw(), run.raw(), 0, flags});
+    body.map.push_back({out.size(), ctx.image.toRun(plan.site).raw(), run.raw(), 0, flags});
     isOpen = true;
   }
   void end() {
     if (!isOpen)
       return;
-    abi::StubMap &last = ctx.stubs.map.back();
+    abi::StubMap &last = body.map.back();
     last.size = out.size() - last.stub;
     isOpen = false;
   }
 
   Context &ctx;
   SitePlan &plan;
+  StubBody &body;
   SmallVectorImpl<uint8_t> &out;
   bool native;
   bool isOpen = false;
 };
 
+/// Gives stubs their places: first those whose place decides about a hidden entry, each at the lowest that will do;
+/// then all others into what is left.
+class StubPlacer {
+public:
+  explicit StubPlacer(uint64_t bytes) : limit((bytes + kPlacingSlack) / kStubAlign) {}
+
+  /// False when there is no place that makes all its entries trap.
+  bool placeConstrained(const Context &ctx, StubBody &body) {
+    bool wantsLow = false, wantsHigh = false;
+    for (unsigned start : innerStarts(*body.plan)) {
+      wantsLow |= start == 1;
+      wantsHigh |= start == 2;
+    }
+    if (!wantsLow && !wantsHigh)
+      return false;
+    uint64_t from = ctx.image.toRun(body.plan->range.begin).raw() + x64::kJumpSize;
+    for (uint64_t at = 0; at / kStubAlign < limit;) {
+      uint64_t distance = at - from;
+      if (wantsHigh && !alwaysTraps(distance >> 8 & 0xff)) {
+        at += 256 - (distance & 0xff); // where d1 changes
+        continue;
+      }
+      if (wantsLow && !alwaysTraps(distance & 0xff)) {
+        at++;
+        continue;
+      }
+      if (take(body, at))
+        return true;
+      at = wantsLow ? at + 1 : alignDown(at, kStubAlign) + kStubAlign;
+    }
+    return false;
+  }
+
+  void place(StubBody &body) {
+    while (!take(body, next * kStubAlign))
+      next++;
+  }
+
+  uint64_t size() const { return end; }
+
+private:
+  bool take(StubBody &body, uint64_t at) {
+    uint64_t first = at / kStubAlign, last = (at + body.bytes.size() - 1) / kStubAlign;
+    if (used.size() <= last)
+      used.resize(last + 1);
+    for (uint64_t i = first; i <= last; i++)
+      if (used[i])
+        return false;
+    std::fill(used.begin() + first, used.begin() + last + 1, true);
+    body.plan->stub = at;
+    body.plan->stubSize = body.bytes.size();
+    end = std::max(end, at + body.bytes.size());
+    return true;
+  }
+
+  std::vector<bool> used; ///< by kStubAlign bytes
+  uint64_t limit, next = 0, end = 0;
+};
+
 } // namespace
+
+/// Places the bodies and puts them into `ctx.stubs`.
+static void layOutStubs(Context &ctx, std::vector<StubBody> &bodies) {
+  uint64_t bytes = 0;
+  for (const StubBody &body : bodies)
+    bytes += alignTo(body.bytes.size(), kStubAlign);
+  StubPlacer placer(bytes);
+  std::vector<StubBody *> rest;
+  for (StubBody &body : bodies)
+    if (!placer.placeConstrained(ctx, body))
+      rest.push_back(&body);
+  for (StubBody *body : rest)
+    placer.place(*body);
+  llvm::sort(bodies, [](const StubBody &a, const StubBody &b) { return a.plan->stub < b.plan->stub; });
+  ctx.stubs.bytes.assign(placer.size(), kInt3);
+  for (StubBody &body : bodies) {
+    uint32_t base = body.plan->stub;
+    llvm::copy(body.bytes, ctx.stubs.bytes.begin() + base);
+    for (Fixup &fixup : body.fixups) {
+      fixup.offset += base;
+      if (fixup.base == Fixup::Stubs)
+        fixup.value += base;
+      ctx.stubs.fixups.push_back(std::move(fixup));
+    }
+    for (abi::StubMap &run : body.map) {
+      run.stub += base;
+      ctx.stubs.map.push_back(run);
+    }
+  }
+}
 
 /// Checks that the program has at `range` what the plan was made for: the moved instructions, one after the other, and
 /// the system call.
@@ -155,16 +327,27 @@ static void checkExpected(const Context &ctx, const SitePlan &plan) {
 }
 
 void makeStubs(Context &ctx) {
+  std::vector<StubBody> bodies;
   for (SitePlan &plan : ctx.plan.sites) {
     if (plan.tactic == Tactic::None)
       continue;
     checkExpected(ctx, plan);
-    StubEmitter(ctx, plan).run();
+    bodies.push_back({&plan, {}, {}, {}});
+    StubEmitter(ctx, bodies.back()).run();
+  }
+  layOutStubs(ctx, bodies);
+  llvm::sort(ctx.stubs.map, [](const abi::StubMap &a, const abi::StubMap &b) {
+    return std::pair(a.original, a.stub) < std::pair(b.original, b.stub);
+  });
+  ctx.stubs.debugFrame = makeFrameSection(unwindStubs(ctx), /*isEh=*/false);
+  for (const SitePlan &plan : ctx.plan.sites) {
+    if (plan.tactic == Tactic::None)
+      continue;
     Edit edit;
     edit.addr = plan.range.begin;
     edit.bytes = {0xe9, 0, 0, 0, 0}; // jmp stub
     edit.fixups.push_back({1, Fixup::Pc32, Fixup::Stubs, plan.stub, -4, ""});
-    edit.bytes.resize(plan.range.size(), kInt3);
+    edit.bytes.resize(plan.range.size(), kTail);
     ctx.edits.push_back(std::move(edit));
   }
   // `hlt` faults in Linux programs; in ring 0 it would stop the CPU.

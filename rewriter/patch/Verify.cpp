@@ -7,7 +7,7 @@
 //   - `hlt` that became `int3`, and is in the manifest's table of traps;
 //   - `jmp` to code outside the program that does what the program's instructions did from there on: the same
 //     instructions by their disassembly at their own addresses, the system call in one of the forms of patch/Stubs, the
-//     same instructions again; and `int3` in the rest of the bytes that those instructions had.
+//     same instructions again; and 3f, an invalid opcode, in the rest of the bytes that those instructions had.
 //
 // At each instruction of such code, the manifest must translate its address into that of the program's instruction.
 #include "rewriter/patch/Stages.h"
@@ -167,7 +167,8 @@ private:
 
   /// The ELF header's fields that --emit=elf changes.
   static bool isHeader(FileOff offset) {
-    return (offset.raw() >= 32 && offset.raw() < 40) || (offset.raw() >= 56 && offset.raw() < 58);
+    return (offset.raw() >= 32 && offset.raw() < 48) || (offset.raw() >= 56 && offset.raw() < 58) ||
+           (offset.raw() >= 60 && offset.raw() < 62); // e_phoff, e_shoff, e_phnum, e_shnum
   }
 
   /// One instruction of the output's code outside the program.
@@ -241,7 +242,7 @@ private:
       return in;
     };
     for (unsigned n = 0; ctx.image.bytesAt(addr, 2) != ArrayRef<uint8_t>({0x0f, 0x05}); n++)
-      if (n == 5 || !copies())
+      if (n == 10 || !copies())
         return wrong("the stub " + hex(*stub) + " does something else at " + hex(at) + " than the program at " +
                      hex(addr));
     VAddr site = addr, next = addr + kSyscallSize;
@@ -292,7 +293,7 @@ private:
       if (Error error = checkMap(stubPlace, original, site))
         return std::move(error);
     for (VAddr rest = start + kJumpSize; rest < end; rest += 1)
-      if (bytesFrom(toRun(rest))[0] != 0xcc)
+      if (bytesFrom(toRun(rest))[0] != 0x3f)
         return wrong("what the jump leaves over is no trap at " + hex(rest));
     sites++;
     return end;

@@ -47,6 +47,8 @@ struct Segment {
 /// has replaced the program's bytes (kStubReplaces), which a signal handler may return to, is to be resumed in the run.
 /// Two bytes before every place where a call returns to stands `0f 05`, in the stub if not in the program, so that a
 /// call is restarted by stepping back over them.
+/// A single step that arrives at the first byte of a kStubQuiet run, or inside one that is no copy, is none of the
+/// program's: it has not got anywhere.
 struct StubMap {
   uint64_t stub;
   uint64_t site;     ///< address of the `syscall` instruction (0f 05)
@@ -54,7 +56,7 @@ struct StubMap {
   uint32_t size;
   uint32_t flags; ///< StubFlags
 };
-enum StubFlags : uint32_t { kStubCopy = 1, kStubReplaces = 2 };
+enum StubFlags : uint32_t { kStubCopy = 1, kStubReplaces = 2, kStubQuiet = 4 };
 
 /// An instruction that was replaced by a one-byte trap (`int3`, cc): `hlt` must be reported as Linux's SIGSEGV.
 struct TrapMap {
@@ -88,7 +90,7 @@ struct ImageHeader {
   Table<uint64_t> argv;    ///< addresses of NUL-terminated strings; argv[0] is the program's name
   Table<uint64_t> envp;    ///< addresses of NUL-terminated "K=V"
   Table<uint8_t> rootfs;   ///< a `newc` cpio archive of the root directory; count 0: none
-  Table<StubMap> stubs;    ///< sorted by stub and, at once, by original; disjoint
+  Table<StubMap> stubs;    ///< sorted by original, then by stub; disjoint
   Table<TrapMap> traps;    ///< sorted by addr
   uint64_t execName;       ///< NUL-terminated path of the program, for AT_EXECFN and /proc/self/exe
   uint64_t reserved[4];

@@ -63,9 +63,11 @@ const Fixup *findFixup(uint64_t rip) {
   return nullptr;
 }
 
-/// Stubs are the program's code, and stand last in the kernel's text (kernel.ld), behind what this size covers.
+extern "C" const char osv_stubs_end[];
+
+/// Stubs are the program's code, and stand first in the kernel's text (kernel.ld), before what this size covers.
 bool inKernelText(uint64_t rip) {
-  return rip - reinterpret_cast<uint64_t>(osv_text_start) < reinterpret_cast<uint64_t>(osv_kernel_text_size);
+  return rip - reinterpret_cast<uint64_t>(osv_stubs_end) < reinterpret_cast<uint64_t>(osv_kernel_text_size);
 }
 
 #ifdef OSV_TLS_FS
@@ -170,6 +172,20 @@ bool trapReplacement(Frame &f) {
   return false;
 }
 
+/// A jump into the middle of what a stub has replaced finds an invalid opcode or `int3` there: it shall go on in the
+/// stub. QEMU's TCG loads the operand of an invalid `ff /7` first, so the exception may also be about that.
+bool mendHiddenEntry(Frame &f) {
+  bool fetch = f.vector == kPageFault && (f.error & kPfFetch);
+  bool may = f.vector == kBreakpoint || f.vector == kInvalidOpcode || f.vector == kProtection ||
+             f.vector == kStackSegment || f.vector == kPageFault;
+  uint64_t entry = f.vector == kBreakpoint ? f.rip - 1 : f.rip;
+  uint64_t resumed = may && !fetch ? resumeAddress(entry) : entry;
+  if (resumed == entry)
+    return false;
+  f.rip = resumed;
+  return true;
+}
+
 void handlePageFaultException(Frame &f, bool program) {
   uint64_t addr = readCr2();
   if (f.rflags & kFlagIf)
@@ -178,6 +194,8 @@ void handlePageFaultException(Frame &f, bool program) {
   bool userAddress = addr < kUserMax.value;
   bool haveThread = gate().thread; // not before the scheduler
   if (userAddress && haveThread && current().process && handlePageFault(VAddr(addr), write, fetch, f))
+    return;
+  if (program && mendHiddenEntry(f))
     return;
   if (program) {
     // The registers that Linux reports. The access was made in ring 0; for the program it was its own.
@@ -221,6 +239,8 @@ void dispatchException(Frame &f, bool program, bool settled) {
     panicAt(f, "exception in the kernel");
   }
   enableInterrupts();
+  if (mendHiddenEntry(f) || (f.vector == kDebug && isQuietStep(f.rip)))
+    return;
   if (f.vector == kBreakpoint)
     trapReplacement(f);
   raiseException(f);

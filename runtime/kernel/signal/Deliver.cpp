@@ -170,15 +170,29 @@ void raiseFault(Frame &frame, int signo, int code, VAddr addr) {
 }
 
 namespace {
-/// The first of the stubs' runs whose `key` is above `v`. They are sorted by each of the two keys.
-const abi::StubMap *firstAbove(uint64_t v, uint64_t abi::StubMap::*key) {
+extern "C" const char osv_stubs_start[], osv_stubs_end[]; // kernel.ld
+
+/// The run of a stub that holds the address; null outside stubs. The table is by original address, because that is what
+/// most who ask have; signals seldom hit a stub.
+const abi::StubMap *findRun(uint64_t rip) {
+  uint64_t start = reinterpret_cast<uint64_t>(osv_stubs_start);
+  if (rip - start >= reinterpret_cast<uint64_t>(osv_stubs_end) - start) [[likely]]
+    return nullptr;
+  for (const abi::StubMap &run : osv_image.stubs)
+    if (rip - run.stub < run.size)
+      return &run;
+  return nullptr;
+}
+
+/// The first run that stands for something above `original`.
+const abi::StubMap *firstAbove(uint64_t original) {
   const abi::StubMap *lo = osv_image.stubs.begin();
   size_t n = static_cast<size_t>(osv_image.stubs.end() - lo);
-  if (n == 0 || v < lo->*key)
+  if (n == 0 || original < lo->original)
     return lo;
-  while (n > 1) { // lo->*key <= v
+  while (n > 1) { // lo->original <= original
     size_t half = n / 2;
-    lo = lo[half].*key <= v ? lo + half : lo;
+    lo = lo[half].original <= original ? lo + half : lo;
     n -= half;
   }
   return lo + 1;
@@ -186,13 +200,13 @@ const abi::StubMap *firstAbove(uint64_t v, uint64_t abi::StubMap::*key) {
 } // namespace
 
 uint64_t originalAddress(uint64_t rip) {
-  const abi::StubMap *first = osv_image.stubs.begin(), *end = osv_image.stubs.end();
-  if (first == end || rip < first->stub || rip >= end[-1].stub + end[-1].size)
-    return rip; // most are not in a stub
-  const abi::StubMap &run = firstAbove(rip, &abi::StubMap::stub)[-1];
-  if (rip >= run.stub + run.size)
-    return rip;
-  return run.original + (run.flags & abi::kStubCopy ? rip - run.stub : 0);
+  const abi::StubMap *run = findRun(rip);
+  return run ? run->original + (run->flags & abi::kStubCopy ? rip - run->stub : 0) : rip;
+}
+
+bool isQuietStep(uint64_t rip) {
+  const abi::StubMap *run = findRun(rip);
+  return run && (rip == run->stub ? run->flags & abi::kStubQuiet : !(run->flags & abi::kStubCopy));
 }
 
 namespace {
@@ -207,7 +221,7 @@ constinit thread_local Stretch untouched = {1, 0};
 uint64_t resumeAddress(uint64_t rip) {
   if (rip >= untouched.start && rip < untouched.end)
     return rip;
-  const abi::StubMap *first = osv_image.stubs.begin(), *next = firstAbove(rip, &abi::StubMap::original);
+  const abi::StubMap *first = osv_image.stubs.begin(), *next = firstAbove(rip);
   // The runs before `next` begin at or before rip. Of those that begin at the same place the first is the one to resume
   // in.
   const abi::StubMap *run = next == first ? nullptr : next - 1;

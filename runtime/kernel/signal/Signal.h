@@ -72,5 +72,7 @@ uint64_t originalAddress(uint64_t rip);
 /// The reverse, for an address that the program wants to go on at: where it must when the rewriter has replaced what
 /// was there.
 uint64_t resumeAddress(uint64_t rip);
+/// A single step that ended at `rip` is an artefact of a stub, not one of the program's.
+bool isQuietStep(uint64_t rip);
 
 } // namespace osv
