@@ -11,7 +11,8 @@
 //
 // B first when the syscall is a known target (else those who jump to it would go the slow way), otherwise in this
 // order. What may jump where is known from the code map; in a function with an indirect jump that is not understood
-// nothing is excluded, so only S0 is safe there (--patch=all takes the risk).
+// nothing is excluded, so only S0 is safe there, and S1 when its first instruction has five bytes, because a hidden
+// entry behind the jump is mended for certain (--patch=all takes the risk).
 //
 // Sites are planned in ascending order and never claim bytes that an earlier one has claimed.
 #include "rewriter/patch/Stages.h"
@@ -134,6 +135,9 @@ private:
         moved, [&](VAddr addr) { return addr - begin == 3 || (addr - begin == 4 && plan.site - begin == kJumpSize); });
   }
 
+  /// All but the first of them lie behind the jump: whoever jumps to one hits a trap, always, and goes on in the stub.
+  bool hidesNothing(ArrayRef<VAddr> moved) const { return moved[moved.size() - 2] - moved.back() >= kJumpSize; }
+
   /// S0, then S1.
   bool tryBefore() {
     std::string why;
@@ -151,10 +155,13 @@ private:
     refuse(Tactic::S0, "the instruction before has only " + Twine(plan.site - *first) + " bytes");
 
     SmallVector<VAddr, 4> moved = {*first};
+    std::string hidden;
     auto extend = [&] {
       if (const char *entry = entryAt(moved.back())) {
         why = hex(moved.back()) + " " + entry;
-        return false;
+        if (code.isBranchTarget(moved.back()))
+          return false;
+        hidden = why; // is mended behind the jump's own bytes, below
       }
       std::optional<VAddr> previous = movableBefore(moved.back(), why);
       if (previous)
@@ -166,9 +173,12 @@ private:
         return refuse(Tactic::S1, why);
     // Further back, when a jump that nobody knows of would otherwise hit a byte of our jump that we cannot choose.
     size_t enough = moved.size();
-    while (hidesBadly(moved) && moved.size() < enough + kMoreMoved && extend())
+    auto isOpen = [&] { return hidden.empty() ? hidesBadly(moved) : !hidesNothing(moved); };
+    while (isOpen() && moved.size() < enough + kMoreMoved && extend())
       ;
-    if (hidesBadly(moved))
+    if (!hidden.empty() && !hidesNothing(moved))
+      return refuse(Tactic::S1, hidden);
+    if (hidesBadly(moved) && !hidesNothing(moved))
       moved.truncate(enough);
     std::reverse(moved.begin(), moved.end());
     AddrRange range{moved.front(), plan.site};

@@ -41,7 +41,7 @@ def calls(path, directory):
     """The system calls of each process, in the order in which the processes appear."""
     lists, pending = {}, {}
     with open(path, errors="replace") as log:
-        lines = log.read().replace(directory, "DIR").splitlines()
+        lines = log.read().replace(directory, "DIR").replace(os.path.dirname(directory), "PARENT").splitlines()
     pids = {line.split()[0] for line in lines}
     for line in lines:
         pid, text = line.split(None, 1)
@@ -76,9 +76,10 @@ def trace_works():
 
 with tempfile.TemporaryDirectory() as top:
     results, traces = [], []
+    for place in ("run0", "run1", "logs"): # a program may look at the directories above its own
+        os.mkdir(os.path.join(top, place))
     for index, program in enumerate((original, patched)):
         directory = os.path.join(top, "run%d" % index, "work")
-        os.mkdir(os.path.dirname(directory)) # a program may look at the directory above
         if files:
             shutil.copytree(files, directory)
         else:
@@ -86,7 +87,7 @@ with tempfile.TemporaryDirectory() as top:
         shutil.copy2(program, os.path.join(directory, name))
         results.append(run(directory, []))
         if trace_works():
-            log = os.path.join(top, "log%d" % index)
+            log = os.path.join(top, "logs", str(index))
             run(directory, ["strace", "-f", "-qq", "-s", "64", "-o", log])
             traces.append(calls(log, directory))
     if results[0] != results[1]:

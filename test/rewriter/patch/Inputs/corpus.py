@@ -23,7 +23,7 @@ NPM = "node_modules/@esbuild/linux-x64/bin/esbuild", "node_modules/@biomejs/cli-
 # Name: (path, package, has more than one thread, [(arguments, file for stdin)]).
 PROGRAMS = {
     "bash": ("/bin/bash-static", "bash-static", False, [
-        (["-c", 'for i in 1 2 3; do a[i]=$((i * i)); done; echo "${a[@]}" "${#a[@]}"; read -r l < text; echo "$l"; printf "%s\\n" *; exit 3'], None)]),
+        (["-c", 'for i in 1 2 3; do a[i]=$((i * i)); done; echo "${a[@]}" "${#a[@]}"; read -r l < text; echo "$l"; printf "%s\\n" *[st]*s* *.js*; exit 3'], None)]),
     "zsh": ("/bin/zsh-static", "zsh-static", False, [(["-fc", 'print -l *(.N); a=(c b a); print ${(o)a}; print $((2 ** 10)) > out; cat=$(<out); print $cat; exit 4'], None)]),
     "sash": ("/bin/sash", "sash", False, [(["-c", "-ls -1"], None), (["-c", "-grep fox text"], None)]),
     "tini": ("/usr/bin/tini-static", "tini", False, [(["-h"], None)]),
@@ -134,6 +134,10 @@ def image(tool, runner, corpus, top):
     root, good, images = os.path.join(top, "root"), True, {}
     files(root)
     for name, path, threads, arguments, stdin in cases(corpus):
+        if name == "dar":
+            print("dar: not in an image: it starts gpg, and an image has one program")
+            continue
+
         def run(command, **options):
             with open(os.path.join(root, stdin) if stdin else os.devnull, "rb") as source:
                 return subprocess.run(command, stdin=source, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
@@ -142,20 +146,22 @@ def image(tool, runner, corpus, top):
         work = os.path.join(top, "work")
         shutil.rmtree(work, ignore_errors=True)
         shutil.copytree(root, work)
+        if os.path.getsize(path) < 4 << 20:
+            shutil.copy(path, work)  # some look at their own file
         here = run([path] + arguments, cwd=work, env={})
         want = (here.returncode, here.stdout)
         for patch in ("safe", "none"):
             output = os.path.join(top, "%s-%s.img" % (os.path.basename(path), patch))
             if output not in images:
-                rewrite(tool, path, output, "--root", root, "--patch=" + patch, "--verify")
+                rewrite(tool, path, output, "--root", work, "--patch=" + patch, "--verify")
                 images[output] = True
             there = run([runner, output, "-v"] + memory + ["--"] + arguments)
             log = there.stderr.decode(errors="replace")
-            calls = re.search(r"(\d+) native", log)
+            calls = re.search(r"system calls through SYSCALL: (\d+)", log)
             same = (there.returncode, there.stdout) == want
-            good &= same
+            good &= same and calls is not None
             print("%s, --patch=%s: %s, %s" % (name, patch, "same output" if same else "FAIL: %r instead of %r\n%s" % ((there.returncode, there.stdout[-300:]), (want[0], want[1][-300:]), log[-1000:]),
-                                              "%s native calls" % calls[1] if calls else "native calls not told"), flush=True)
+                                              "%s calls through the CPU" % calls[1] if calls else "FAIL: no count of calls"), flush=True)
     return good
 
 
