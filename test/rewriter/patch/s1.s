@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-# S1: several short instructions before the call become the jump. The neighbour, where one of them is a branch target, is not patched that way.
+# S1: several short instructions before the call become the jump, and a long one before them, so that a jump to one of them would trap. The neighbour, where one of them is a branch target, is not patched that way.
 # REQUIRES: osv-rewrite
 # RUN: %asm %s -o %t.o && %link %t.o -o %t
 # RUN: %osv-rewrite %t -o %t.elf --emit=elf --verify --explain-site=site --explain-site=other | FileCheck %s
@@ -7,11 +7,16 @@
 
 # CHECK:      site [[#%#x,SITE:]] '_start'+{{.*}}: S1, the instructions before it become the jump
 # CHECK-NEXT: S0 refused: the instruction before has only 2 bytes
-# CHECK:      > {{.*}}: 6a 01 push $0x1
+# CHECK:      > {{.*}}: ba 06 00 00 00 mov $0x6, %edx
+# CHECK-NEXT: > {{.*}}: 6a 01 push $0x1
 # CHECK-NEXT: > {{.*}}: 58 pop %rax
 # CHECK-NEXT: > {{.*}}: 89 c7 mov %eax, %edi
 # CHECK-NEXT: [[#%#x,SITE]]: 0f 05
-# CHECK:      the stub
+# CHECK:      an unknown jump to {{.*}} would trap, and go on in the stub
+# CHECK-NEXT: an unknown jump to {{.*}} would trap, and go on in the stub
+# CHECK-NEXT: an unknown jump to {{.*}} would trap, and go on in the stub
+# CHECK-NEXT: the stub
+# CHECK-NEXT: mov $0x6, %edx
 # CHECK-NEXT: push $0x1
 # CHECK-NEXT: pop %rax
 # CHECK-NEXT: mov %eax, %edi

@@ -1,29 +1,31 @@
 // SPDX-License-Identifier: BSD-3-Clause
-// REQUIRES: osv-rewrite, osv-run, qemu, runtime-gs, glibc-static
+// REQUIRES: osv-rewrite, osv-run, qemu, runtime-gs, runtime-fs, glibc-static
 // RUN: gcc -O1 -static %s -o %t && %t step > %t.native && %t hidden >> %t.native
 // RUN: %osv-rewrite %t -o %t.img --verify --explain-site=all > %t.plan && FileCheck %s --check-prefix=PLAN < %t.plan
 // RUN: %osv-run %t.img -- step > %t.gs && %osv-run %t.img -- hidden >> %t.gs && diff %t.native %t.gs
 // RUN: %osv-run %t.img --icount --timeout 300 -- sweep 1500 | FileCheck %s
 // RUN: %osv-run %t.img --smp 2 --timeout 300 -- sweep 300 | FileCheck %s --check-prefix=RIGHT
+// RUN: %osv-rewrite --tls=fs %t -o %t.fs.img && %osv-run %t.fs.img -- step > %t.fs && %osv-run %t.fs.img -- hidden >> %t.fs && diff %t.native %t.fs
+// RUN: %osv-run %t.fs.img --icount --timeout 300 -- sweep 1500 | FileCheck %s
 // RUN: FileCheck %s --check-prefix=STEPS < %t.gs
-// CHECK: [[#SEEN:]] of [[#SEEN]] instructions seen, 0 errors
+// CHECK: [[SEEN:[0-9]+]] of [[SEEN]] instructions seen, 0 errors
 // RIGHT: instructions seen, 0 errors
 // STEPS: {{[2-9][0-9]}} steps
 // STEPS: entry at 7:
 // PLAN:      'traced'+{{.*}}: S0,
 // PLAN:      'traced'+{{.*}}: S1,
-// PLAN:      unknown jump to {{.*}} would trap
-// PLAN-NEXT: unknown jump to {{.*}} would trap
+// PLAN:      unknown jump to {{.*}} would trap, and go on in the stub
+// PLAN-NEXT: unknown jump to {{.*}} would trap, and go on in the stub
 // PLAN-NEXT: the stub
 // PLAN:      'traced'+{{.*}}: S1,
-// PLAN:      unknown jump to {{.*}} would trap
-// PLAN-NEXT: unknown jump to {{.*}} would trap
+// PLAN:      unknown jump to {{.*}} would trap, and go on in the stub
+// PLAN-NEXT: unknown jump to {{.*}} would trap, and go on in the stub
 // PLAN-NEXT: the stub
 // PLAN:      'traced'+{{.*}}: B,
-// PLAN:      unknown jump to {{.*}} would trap
+// PLAN:      unknown jump to {{.*}} would trap, and go on in the stub
 // PLAN:      'traced'+{{.*}}: mixed,
-// PLAN:      unknown jump to {{.*}} would trap
-// PLAN-NEXT: unknown jump to {{.*}} would trap
+// PLAN:      unknown jump to {{.*}} would trap, and go on in the stub
+// PLAN-NEXT: unknown jump to {{.*}} would trap, and go on in the stub
 //
 // What a program sees of its patched system calls that no ordinary one looks at:
 //   step     single-steps through a function with calls of each tactic; prints where each SIGTRAP finds it

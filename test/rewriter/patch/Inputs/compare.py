@@ -63,7 +63,9 @@ def mask(text, pids):
     if text.startswith(("getrandom", "clock_gettime", "gettimeofday", "sysinfo", "getrusage", "times", "getppid", "wait4", "restart_syscall")):
         return text.split("(")[0]
     text = re.sub(r"0x[0-9a-f]+", "HEX", text)
-    text = re.sub(r"\s+", " ", text).replace(" )", ")").replace(" ,", ",") # as it is when another thread's line came between
+    text = re.sub(r"\brun[01]\b", "PARENT", text)
+    text = re.sub(r"data=\{u32=\d+, u64=\d+\}", "data=ADDRESS", text) # epoll_ctl
+    text = re.sub(r"\s+", " ", text).replace(" )", ")").replace(" ,", ",").replace("( ", "(") # as it is when another thread's line came between
     text = re.sub(r"\b(%s)\b" % "|".join(str(os.path.getsize(p)) for p in (original, patched)), "SIZE", text)
     text = re.sub(r"\b\d+\b", lambda m: "PID" if m[0] in pids else m[0], text)
     text = re.sub(r"(tv_n?u?sec|st_[acm]time|st_blocks|st_ino|si_[us]time)=\S+?([,}])", r"\1=T\2", text)
