@@ -47,9 +47,7 @@ template <typename T> const T *physical(uint64_t p) { return static_cast<const T
 constinit Range lowMemory{0, kLowMemory}, commandLinePages{};
 constinit Range lowRam{}; ///< what of lowMemory is RAM
 
-uint64_t kernelPhys(const char *p) {
-  return reinterpret_cast<uint64_t>(p) - reinterpret_cast<uint64_t>(osv_phys_delta);
-}
+uint64_t kernelPhys(const char *p) { return reinterpret_cast<uint64_t>(p) - osv_image_shift; }
 
 /// The first range in use that ends after `at`; when there is none, an empty one at the end of everything.
 Range nextUsed(uint64_t at) {

@@ -16,9 +16,10 @@
 #include "kernel/mm/PageAllocator.h"
 #include <algorithm>
 
-// kernel.ld. `osv_phys_delta` is a number, not an object: its address is (virtual - physical) of the kernel's image.
+// kernel.ld
 extern "C" const char osv_text_start[], osv_text_end[], osv_rodata_start[], osv_rodata_end[], osv_data_start[],
-    osv_data_end[], osv_phys_delta[];
+    osv_data_end[];
+extern "C" const uint64_t osv_image_shift; // Cpu.h
 
 namespace osv::arch {
 namespace {
@@ -42,7 +43,7 @@ ImagePart imagePart(unsigned i) {
   return {roundDown(p.start, kPageSize), roundUp(p.end, kPageSize), p.prot};
 }
 constexpr unsigned kImageParts = 3;
-uint64_t imagePhys(uint64_t v) { return v - addressOf(osv_phys_delta); }
+uint64_t imagePhys(uint64_t v) { return v - osv_image_shift; }
 
 bool haveGigabytePages() { return cpuid(0x80000000).eax >= 0x80000001 && (cpuid(0x80000001).edx & (1u << 26)); }
 

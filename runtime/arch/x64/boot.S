@@ -15,7 +15,6 @@
 #define PTE_PRESENT_WRITE 3
 #define PTE_LARGE 0x83
 #define DIRECT_MAP 0xffff800000000000
-#define KERNEL_LARGE_PAGES 4 /* 8 MiB: more than any kernel image */
 
         .section .note.Xen, "a", @note
         .balign 4
@@ -104,22 +103,18 @@ osv_boot64:
         movl %esi, %ecx
         shrl $21, %ecx
         andl $511, %ecx
-        movl $KERNEL_LARGE_PAGES, %edi
+        movl $osv_kernel_large_pages, %edi
 2:      movq %rdx, (%r8,%rcx,8)
         addq $0x200000, %rdx
         incl %ecx
-        cmpl $512, %ecx                  # stay within this GiB
-        je 3f
+        andl $511, %ecx                  # the kernel may lie across a GiB's edge:
         decl %edi
         jnz 2b
-3:      movabsq $DIRECT_MAP, %rax
-        movl $osv_boot_pdpt_low_phys, %edi
+        movl $osv_boot_pdpt_low_phys, %edi # both GiBs that it can be in have the same directory
+        movabsq $DIRECT_MAP, %rax
         addq %rax, %rdi
         movq (%rdi), %rdx
-        movq $0, (%rdi)
-        movl %esi, %ecx
-        shrl $30, %ecx
-        movq %rdx, (%rdi,%rcx,8)
+        movq %rdx, 8(%rdi)
         movq %cr3, %rax
         movq %rax, %cr3
         movl $osv_start64, %eax
@@ -161,4 +156,10 @@ osv_boot_pd_low:      .skip 4096
 osv_boot_pd_direct:   .skip 4096
         .globl osv_boot_stack
 osv_boot_stack:       .skip BOOT_STACK_SIZE
+
+// The number for C++, which takes symbols to have 32 bits: the kernel may be linked below where it is loaded.
+        .section .rodata.osv_image_shift, "a", @progbits
+        .balign 8
+        .globl osv_image_shift
+osv_image_shift: .quad osv_phys_delta
         .section .note.GNU-stack, "", @progbits

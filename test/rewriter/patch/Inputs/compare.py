@@ -37,12 +37,15 @@ def run(directory, prefix):
     return done.returncode, done.stdout.replace(directory.encode(), b"DIR"), done.stderr.replace(directory.encode(), b"DIR")
 
 
-def calls(path, directory):
-    """The system calls of each process, in the order in which the processes appear."""
-    lists, pending = {}, {}
+def lines_of(path, directory):
     with open(path, errors="replace") as log:
-        lines = log.read().replace(directory, "DIR").replace(os.path.dirname(directory), "PARENT").splitlines()
-    pids = {line.split()[0] for line in lines}
+        return log.read().replace(directory, "DIR").replace(os.path.dirname(directory), "PARENT").splitlines()
+
+
+def calls(lines, pids):
+    """The system calls of each process, in the order in which the processes appear. `pids` are those of both runs: a number that
+    happens to be one of them is masked in both."""
+    lists, pending = {}, {}
     for line in lines:
         pid, text = line.split(None, 1)
         if text.startswith(("---", "+++")):
@@ -91,7 +94,9 @@ with tempfile.TemporaryDirectory() as top:
         if trace_works():
             log = os.path.join(top, "logs", str(index))
             run(directory, ["strace", "-f", "-qq", "-s", "64", "-o", log])
-            traces.append(calls(log, directory))
+            traces.append(lines_of(log, directory))
+    pids = {line.split()[0] for trace in traces for line in trace}
+    traces = [calls(trace, pids) for trace in traces]
     if results[0] != results[1]:
         sys.exit("different results:\n%r\n%r" % tuple(results))
     if not traces:
