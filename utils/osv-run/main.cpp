@@ -194,7 +194,7 @@ int main(int argc, char **argv) {
     printCommand(command);
     return 0;
   }
-  if (Error error = checkImage(machineOptions.image)) {
+  if (Error error = checkImage(machineOptions.image, machineOptions.memory)) {
     errs() << "osv-run: error: " << toString(std::move(error)) << '\n';
     return kMachineStatus;
   }

@@ -61,8 +61,7 @@ void writeFsBase(uint64_t base);
 
 extern "C" {
 extern char osv_kernel_start[], osv_kernel_end[], osv_text_start[], osv_text_end[], osv_rodata_start[],
-    osv_kernel_text_size[], osv_rodata_end[], osv_data_start[], osv_data_end[], osv_ktls_start[],
-    osv_ktls_end[];
+    osv_kernel_text_size[], osv_rodata_end[], osv_data_start[], osv_data_end[], osv_ktls_start[], osv_ktls_end[];
 extern char osv_gates_start[], osv_gates_end[], osv_gate_tail[], osv_gate_tail_popped[], osv_gate_tail_size[],
     osv_vectors[], osv_write_fs_base_r11[], osv_write_fs_base_r11_end[];
 extern char osv_boot_stack[];
