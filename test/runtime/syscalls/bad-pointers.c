@@ -293,9 +293,13 @@ static void tryKinds(const struct Row *r, const char *label, const char *what, l
       continue; // good
     setUp();
     *at = (long)kinds[k].address;
-    if (interrupt)
-      setitimer(ITIMER_REAL, &(struct itimerval){.it_value.tv_usec = 2000}, 0);
+    if (interrupt) // again and again: the first may come before the call
+      setitimer(ITIMER_REAL, &(struct itimerval){{0, 2000}, {0, 2000}}, 0);
     long result = syscall(r->nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+    int error = errno;
+    if (interrupt)
+      setitimer(ITIMER_REAL, &(struct itimerval){0}, 0);
+    errno = error;
     seen |= result < 0 && errno == EFAULT;
     printf(" %s=%s", kinds[k].name, outcome(result));
     lookAtKernel(0);

@@ -55,7 +55,7 @@ TEST(Layout, TheWholeExtentIsTested) {
 TEST(Layout, HeapKeepsItsRoomAboveTheProgram) {
   // Less than 1 GiB is left: still at the upper end of the largest gap.
   EXPECT_EQ(baseFor({segment(0x10000, 1, 0x50000000)}, kMiB), 0x7fe00000u);
-  EXPECT_EQ(baseFor({segment(0x10000, 1, 1), segment(0x70000000, 1, 0x0fe00000)}, kMiB), 0x6fe00000u + 0xff000);
+  EXPECT_EQ(baseFor({segment(0x10000, 1, 1), segment(0x70000000, 1, 0x0fe00000)}, kMiB), 0x6fe00000u + 0xf0000);
 }
 
 TEST(Layout, NoRoom) {
