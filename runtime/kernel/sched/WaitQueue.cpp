@@ -35,6 +35,7 @@ unsigned WaitQueue::wake(unsigned n, uint32_t events) {
       continue;
     }
     entries.erase(entries.iterator_to(e));
+    e.state.store(WaitEntry::Waking, std::memory_order_release);
     e.thread->wake();
     e.state.store(WaitEntry::Woken, std::memory_order_release);
     count++;
@@ -93,16 +94,24 @@ void Waiter::leave() {
     queue.wakeOne();
 }
 
+bool Waiter::takeWake() {
+  WaitEntry::State state = entry.state.load(std::memory_order_acquire);
+  if (state != WaitEntry::Waking && state != WaitEntry::Woken)
+    return false;
+  while (entry.state.load(std::memory_order_acquire) == WaitEntry::Waking) [[unlikely]]
+    arch::pause(); // the waker, on another CPU, has interrupts off and is about to finish
+  entry.state.store(WaitEntry::Idle, std::memory_order_relaxed);
+  return true;
+}
+
 /// Between prepareToBlock and the next test of the condition.
 Result<void> Waiter::sleep(Nanos deadline, WaitMode mode) {
   gaveUp = false;
-  Result<void> r;
-  if (entry.state.load(std::memory_order_acquire) != WaitEntry::Woken) [[likely]]
-    r = blockUntil(deadline, mode);
-  if (entry.state.load(std::memory_order_acquire) == WaitEntry::Woken) [[likely]] {
-    entry.state.store(WaitEntry::Idle, std::memory_order_relaxed);
+  if (takeWake()) [[unlikely]]
     return {};
-  }
+  Result<void> r = blockUntil(deadline, mode);
+  if (takeWake()) [[likely]]
+    return {};
   gaveUp = !r.ok();
   return r;
 }

@@ -27,8 +27,9 @@ class Mutex;
 enum class WaitMode : uint8_t { Interruptible, Uninterruptible };
 
 struct WaitEntry : boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::normal_link>> {
-  /// Written under the queue's lock, but for Woken -> Idle by the waiter. Woken is a waker's last access to the entry.
-  enum State : uint8_t { Idle, Queued, Woken };
+  /// Written under the queue's lock, but for Woken -> Idle by the waiter. Waking comes before the thread is woken: a
+  /// waiter that has cleared its `wakePending` too late for that sees it. Woken is a waker's last access to the entry.
+  enum State : uint8_t { Idle, Queued, Waking, Woken };
   Thread *thread = nullptr;
   /// Called under the queue's lock by a wake, and stays in the queue; null: `thread` is woken, and the entry leaves.
   /// (epoll uses it.) Returns true when it counts as one of the `n` woken.
@@ -47,6 +48,8 @@ public:
     IrqSpinGuard g(lock);
     e.state.store(WaitEntry::Queued, std::memory_order_relaxed);
     entries.push_back(e);
+    // The waiter tests its condition now, and wake() looks at the list without the lock.
+    std::atomic_thread_fence(std::memory_order_seq_cst);
   }
   void remove(WaitEntry &e); ///< no-op when not queued; after it returns no callback runs or will run
   bool empty() const { return entries.empty(); }
@@ -78,6 +81,8 @@ public:
 
 private:
   Result<void> sleep(Nanos deadline, WaitMode mode);
+  /// Has a wake come? Then the waker is done with the entry.
+  bool takeWake();
   void requeue() {
     if (entry.state.load(std::memory_order_relaxed) == WaitEntry::Idle)
       queue.add(entry);
