@@ -109,11 +109,8 @@ bool settleGateTail(Frame &f) {
   return true;
 }
 
-int x87Code() {
-  uint16_t status, control;
-  asm volatile("fnstsw %0" : "=a"(status));
-  asm volatile("fnstcw %0" : "=m"(control));
-  uint16_t err = status & ~control;
+/// si_code of the exceptions that are set and not masked; the x87 status word and MXCSR have the same six bits.
+int floatCode(uint32_t err) {
   return err & 1      ? FPE_FLTINV
          : err & 4    ? FPE_FLTDIV
          : err & 8    ? FPE_FLTOVF
@@ -121,16 +118,16 @@ int x87Code() {
          : err & 0x20 ? FPE_FLTRES
                       : 0;
 }
+int x87Code() {
+  uint16_t status, control;
+  asm volatile("fnstsw %0" : "=a"(status));
+  asm volatile("fnstcw %0" : "=m"(control));
+  return floatCode(status & ~control);
+}
 int simdCode() {
   uint32_t mxcsr;
   asm volatile("stmxcsr %0" : "=m"(mxcsr));
-  uint32_t err = ~(mxcsr >> 7) & mxcsr;
-  return err & 1      ? FPE_FLTINV
-         : err & 4    ? FPE_FLTDIV
-         : err & 8    ? FPE_FLTOVF
-         : err & 0x12 ? FPE_FLTUND
-         : err & 0x20 ? FPE_FLTRES
-                      : 0;
+  return floatCode(~(mxcsr >> 7) & mxcsr);
 }
 
 /// Linux's signal for an exception in the program (arch/x86/kernel/traps.c in Linux decides the same; signal(7),
