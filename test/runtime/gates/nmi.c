@@ -10,6 +10,7 @@
 // RUN: %python %S/Inputs/coverage.py %osv-run %t-gs-native.img nmi:osv_gate_syscall | FileCheck %s
 // RUN: %python %S/Inputs/coverage.py %osv-run %t-fs-native.img nmi:osv_gate_syscall | FileCheck %s
 // RUN: %python %S/Inputs/coverage.py %osv-run %t-fs.img nmi:osv_gate_direct --smp 2 | FileCheck %s
+// RUN: %python %S/Inputs/coverage.py %osv-run %t-gs.img nmi:osv_gate_direct --smp 2 | FileCheck %s
 // RUN: %python %S/Inputs/coverage.py %osv-run %t-fs.img - --cpu qemu64 | FileCheck %s
 // CHECK: {{[1-9][0-9]*}} interrupts, 0 errors
 //
