@@ -420,8 +420,11 @@ void sliceExpired() {
 
 void notifyWork(Thread &t, uint32_t bits) {
   __atomic_fetch_or(&arch::gateOf(t).work, bits, __ATOMIC_SEQ_CST);
-  if (&t == &current())
+  if (&t == &current()) {
+    // From an interrupt, perhaps between the thread's last look at its work and block(): it must not sleep then.
+    t.wakePending.store(true, std::memory_order_relaxed);
     return;
+  }
   if (!t.wake() && t.state.load(std::memory_order_seq_cst) == ThreadState::Running)
     arch::sendRescheduleIpi(t.cpu.load(std::memory_order_relaxed));
 }
