@@ -147,6 +147,9 @@ bool wantColours(raw_ostream &os) {
 void verifyFailed(const char *condition, const char *file, int line) {
   errs() << "osv-rewrite: internal error: '" << condition << "' does not hold at " << file << ':' << line << '\n';
   errs().flush();
+#ifdef OSV_FUZZ
+  std::abort(); // libFuzzer saves the input
+#endif
   std::_Exit(3);
 }
 

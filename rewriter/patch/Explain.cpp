@@ -68,7 +68,7 @@ static void printInstruction(raw_ostream &os, char mark, StringRef place, ArrayR
 
 /// The program's own code around the site, replaced bytes marked.
 static void printCode(const Context &ctx, const SitePlan &plan, raw_ostream &os) {
-  AddrRange shown{plan.site, plan.site + x64::kSyscallSize};
+  AddrRange shown{plan.site, plan.site + ctx.code.shapeAt(plan.site).length};
   if (!plan.range.empty())
     shown = {std::min(plan.range.begin, shown.begin), std::max(plan.range.end, shown.end)};
   for (unsigned i = 0; i < 2; i++)

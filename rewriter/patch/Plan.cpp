@@ -49,6 +49,11 @@ public:
   }
 
   SitePlan run() {
+    // Stubs, restarts and the debugger's view all go by two bytes; no compiler or library writes others.
+    if (code.shapeAt(plan.site).length != kSyscallSize) {
+      refuse(Tactic::None, "has a prefix");
+      return std::move(plan);
+    }
     if (isSigreturn()) {
       refuse(Tactic::None, "is the signal return sequence, which unwinders compare byte for byte");
       return std::move(plan);
@@ -283,7 +288,7 @@ void planSites(Context &ctx) {
       plan = SitePlanner(ctx, found.addr, claimed).run();
     else
       plan.refused.push_back({Tactic::None, "is not proven to be code"});
-    claimed = std::max({claimed, plan.range.end, found.addr + kSyscallSize});
+    claimed = std::max({claimed, plan.range.end, found.addr + ctx.code.shapeAt(found.addr).length});
     found.tactic = name(plan.tactic);
     ctx.plan.sites.push_back(std::move(plan));
   }

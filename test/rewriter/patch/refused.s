@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # What is never touched, each with its reason: a call before, the signal return sequence, two calls close together, a function that ends,
-# code that an indirect jump may enter anywhere.
+# code that an indirect jump may enter anywhere, a prefix.
 # REQUIRES: osv-rewrite
 # RUN: %asm %s -o %t.o && %link %t.o -o %t
 # RUN: %osv-rewrite %t -o %t.elf --emit=elf --verify -v --explain-site=all 2> %t.err | FileCheck %s
 # RUN: FileCheck %s --check-prefix=LEFT < %t.err
 # RUN: %t > %t.out && %t.elf > %t.elf.out && diff %t.out %t.elf.out
+# RUN: %if runtime-gs && qemu %{ %osv-rewrite %t -o %t.img --verify && %osv-run %t.img > %t.img.out && diff %t.out %t.img.out %}
 # RUN: not %osv-rewrite %t -o %t.elf --emit=elf --explain-site=_start 2>&1 | FileCheck %s --check-prefix=NOSITE
 # RUN: not %osv-rewrite %t -o %t.elf --emit=elf --explain-site=nowhere 2>&1 | FileCheck %s --check-prefix=NOSYMBOL
 # NOSITE: error: there is no known `syscall` at 0x{{.*}} [no-site]
@@ -30,8 +31,12 @@
 # CHECK-NEXT: S0 refused: the instruction before has only 2 bytes
 # CHECK-NEXT: S1 refused: 0x{{[0-9a-f]+}} may be the target of an indirect jump that is not understood
 # CHECK:      B refused: 0x{{[0-9a-f]+}} may be the target of an indirect jump that is not understood
+# CHECK:      'prefixed'{{.*}}: none
+# CHECK-NEXT: it has a prefix
+# CHECK:      'prefixed'{{.*}}: none
+# CHECK-NEXT: it has a prefix
 
-# LEFT: system-call sites: {{.*}} left alone 5;
+# LEFT: system-call sites: {{.*}} left alone 7;
         .globl _start
         .type _start, @function
 _start:
@@ -40,6 +45,7 @@ _start:
         call twoCalls
         call atEnd
         call hidden
+        call prefixed
         leaq text(%rip), %rsi
         movl $6, %edx
         movl $1, %edi
@@ -100,5 +106,13 @@ hidden:
         movl %eax, %ebx
         ret
         .size hidden, . - hidden
+        .type prefixed, @function
+prefixed:
+        movl $39, %eax
+        .byte 0x48, 0x0f, 0x05          # rex.w syscall
+        movl $39, %eax
+        .byte 0xf3, 0x0f, 0x05          # rep syscall
+        ret
+        .size prefixed, . - prefixed
         .section .rodata
 text:   .ascii "hello\n"

@@ -75,8 +75,9 @@ int main(int argc, char **argv) {
   static const struct {
     const char *name;
     void (*wait)(void);
-  } kWays[] = {{"sigsuspend", inSigsuspend}, {"ppoll", inPpoll},           {"pselect", inPselect}, {"epoll_pwait", inEpoll},
-               {"sigwaitinfo", inSigwaitinfo}, {"signalfd", inSignalfd}, {"read", inRead}};
+  } kWays[] = {
+      {"sigsuspend", inSigsuspend},   {"ppoll", inPpoll},       {"pselect", inPselect}, {"epoll_pwait", inEpoll},
+      {"sigwaitinfo", inSigwaitinfo}, {"signalfd", inSignalfd}, {"read", inRead}};
   setvbuf(stdout, NULL, _IOLBF, 0);
   sigemptyset(&none);
   sigemptyset(&alarmSet);
@@ -99,7 +100,8 @@ int main(int argc, char **argv) {
         printf("%s, %ld ns: %d signals\n", kWays[w].name, n, signals);
         return 1;
       }
-      if (kWays[w].wait != inRead && kWays[w].wait != inSigwaitinfo && kWays[w].wait != inSignalfd) { // the handler's byte
+      if (kWays[w].wait != inRead && kWays[w].wait != inSigwaitinfo &&
+          kWays[w].wait != inSignalfd) { // the handler's byte
         char c;
         read(pipeFds[0], &c, 1);
       }

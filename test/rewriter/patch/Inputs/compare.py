@@ -44,11 +44,11 @@ def lines_of(path, directory):
 
 def calls(lines, pids):
     """The system calls of each process, in the order in which the processes appear. `pids` are those of both runs: a number that
-    happens to be one of them is masked in both."""
-    lists, pending = {}, {}
+    happens to be one of them is masked in both. A process that becomes another program is followed no further."""
+    lists, pending, gone = {}, {}, set()
     for line in lines:
         pid, text = line.split(None, 1)
-        if text.startswith(("---", "+++")):
+        if text.startswith(("---", "+++")) or pid in gone:
             continue
         if text.endswith("<unfinished ...>"):
             pending[pid] = text[: -len("<unfinished ...>")]
@@ -59,6 +59,9 @@ def calls(lines, pids):
             text = pending.pop(pid, "") + resumed[1]
         if not text.startswith(")"): # of a call that the thread was in when strace came
             lists.setdefault(pid, []).append(mask(text, pids))
+        became = re.match(r'execve\("([^"]*)".*= 0$', text)
+        if became and became[1] != "/proc/self/exe" and os.path.basename(became[1]) != name:
+            gone.add(pid)
     return list(lists.values())
 
 
