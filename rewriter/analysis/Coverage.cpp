@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// One pass over the proven starts, in pieces, on all cores. Decoding everything a second time would double the time of
-// finding code; but an instruction that falls through reaches up to the next start, so that only those that may end a
-// block have to be looked at.
+// A hole begins where a walk ended and nothing proven begins, and reaches to the next proven start: an instruction that
+// falls through leads to another one. So nothing has to be decoded a second time but what is around the holes.
 #include "rewriter/analysis/Coverage.h"
 #include "rewriter/analysis/Parallel.h"
 #include "llvm/ADT/STLExtras.h"
@@ -46,99 +45,28 @@ std::vector<AddrRange> codeRanges(const elf::Image &image, const CodeMap &map) {
 
 namespace {
 
-struct Piece {
-  Coverage coverage;
-  std::vector<AddrRange> holes;
-};
-
-/// False when the instruction that begins with these bytes surely falls through: its length is the distance to the next
-/// start. True for returns, jumps, calls (which may not come back), ud2, hlt, and for prefixes that may hide one.
-bool mayEndBlock(const uint8_t *bytes) {
-  switch (bytes[0]) {
-  case 0x0f:
-    return bytes[1] == 0x0b || bytes[1] == 0xb9 || bytes[1] == 0xff || bytes[1] == 0x07 || bytes[1] == 0x35;
-  case 0xc2:
-  case 0xc3:
-  case 0xca:
-  case 0xcb:
-  case 0xcf:
-  case 0xe8:
-  case 0xe9:
-  case 0xeb:
-  case 0xf4:
-  case 0xff:
-    return true;
-  case 0x26:
-  case 0x2e:
-  case 0x36:
-  case 0x3e:
-  case 0x64:
-  case 0x65:
-  case 0x66:
-  case 0x67:
-  case 0xf0:
-  case 0xf2:
-  case 0xf3:
-    return true;
-  default:
-    return bytes[0] >= 0x40 && bytes[0] < 0x50 &&
-           (bytes[1] == 0xff || bytes[1] == 0x0f || bytes[1] == 0xe8 || bytes[1] == 0xe9 || bytes[1] == 0xc3 ||
-            bytes[1] == 0xcf || bytes[1] == 0xcb || bytes[1] == 0xca || bytes[1] == 0xeb || bytes[1] == 0xc2 ||
-            bytes[1] == 0xf4);
-  }
+/// Where the proven instructions that cover `at`, or end there, have all ended. More than one does when code jumps into
+/// the middle of an instruction.
+VAddr behindInstructions(const CodeMap::Region &region, VAddr at) {
+  uint64_t offset = at - region.range.begin;
+  VAddr end = at;
+  for (uint64_t start = offset - std::min<uint64_t>(14, offset); start < offset; start++)
+    if (region.proven.test(start))
+      end = std::max(end, region.range.begin + start +
+                              x64::scan(region.bytes.drop_front(start), region.range.begin + start).length);
+  return end;
 }
 
-class Meter {
-public:
-  Meter(const CodeMap::Region &region, AddrRange range) : region(region), range(range) {}
-
-  /// Pieces meet at fixed places; an instruction across a border is counted where it begins.
-  Piece measure(AddrRange part) {
-    Piece piece;
-    VAddr covered = part.begin;
-    uint64_t base = region.range.begin.raw(), begin = part.begin.raw() - base, end = part.end.raw() - base;
-    for (uint64_t back = begin - std::min<uint64_t>(14, part.begin - range.begin); back < begin; back++)
-      if (isStart(back))
-        covered = std::max(covered, VAddr(base + back + scanLength(back)));
-    auto hole = [&](VAddr to) {
-      if (covered < to)
-        piece.holes.push_back({covered, to});
-    };
-    for (uint64_t at = next(begin, end); at < end;) {
-      uint64_t following = next(at + 1, region.bytes.size());
-      uint64_t distance = following - at;
-      bool isPlain = distance <= 15 && at + 1 < region.bytes.size() && !mayEndBlock(&region.bytes[at]);
-      uint64_t length = isPlain ? distance : scanLength(at);
-      VAddr addr(base + at);
-      hole(addr);
-      piece.coverage.instructions++;
-      VAddr from = std::max(covered, addr);
-      covered = std::max(covered, std::min(addr + length, range.end));
-      piece.coverage.proven += covered - from;
-      at = following;
-    }
-    hole(part.end);
-    return piece;
-  }
-
-private:
-  bool isStart(uint64_t at) const { return region.proven.test(at); }
-  unsigned scanLength(uint64_t at) const {
-    return x64::scan(region.bytes.drop_front(at), region.range.begin + at).length;
-  }
-  /// The next start at or after `at`; `end` when there is none before.
-  uint64_t next(uint64_t at, uint64_t end) const {
-    while (at < end) {
-      if (uint64_t bits = region.proven[at / 64] >> (at % 64))
-        return std::min(end, at + countr_zero(bits));
-      at = (at / 64 + 1) * 64;
-    }
-    return end;
-  }
-
-  const CodeMap::Region &region;
-  AddrRange range;
-};
+uint64_t countStarts(const CodeMap::Region &region, AddrRange range) {
+  uint64_t count = 0, at = range.begin - region.range.begin, end = range.end - region.range.begin;
+  for (; at < end && at % 64; at++)
+    count += region.proven.test(at);
+  for (; at + 64 <= end; at += 64)
+    count += popcount(region.proven[at / 64]);
+  for (; at < end; at++)
+    count += region.proven.test(at);
+  return count;
+}
 
 /// Counts the padding at both ends of a hole; what remains is really unproven.
 AddrRange trimPadding(const CodeMap &map, AddrRange hole) {
@@ -158,35 +86,40 @@ AddrRange trimPadding(const CodeMap &map, AddrRange hole) {
 
 } // namespace
 
-void measureCoverage(const elf::Image &image, CodeMap &map) {
+void measureCoverage(const elf::Image &image, CodeMap &map, std::vector<VAddr> &ends) {
+  erase_if(ends, [&](VAddr end) { return map.isInstructionStart(end); });
+  sortOnThreads(ends);
+  ends.erase(llvm::unique(ends), ends.end());
   map.coverage = {};
   map.unproven.clear();
-  std::vector<AddrRange> holes;
   for (AddrRange range : codeRanges(image, map)) {
-    constexpr uint64_t kPiece = 1 << 18;
-    map.coverage.executable += range.size();
-    Meter meter(*map.regionAt(range.begin), range);
-    std::vector<Piece> pieces((range.size() + kPiece - 1) / kPiece);
-    forPieces(threadsFor(range.size(), 1 << 20), pieces.size(), 1, [&](unsigned, size_t index, size_t) {
-      VAddr begin = range.begin + index * kPiece;
-      pieces[index] = meter.measure({begin, std::min(range.end, begin + kPiece)});
-    });
-    for (Piece &piece : pieces) {
-      map.coverage.proven += piece.coverage.proven;
-      map.coverage.instructions += piece.coverage.instructions;
-      for (AddrRange hole : piece.holes) {
-        if (!holes.empty() && holes.back().end == hole.begin)
-          holes.back().end = hole.end;
-        else
-          holes.push_back(hole);
+    const CodeMap::Region &region = *map.regionAt(range.begin);
+    std::vector<VAddr> begins{range.begin};
+    begins.insert(begins.end(), llvm::upper_bound(ends, range.begin), llvm::lower_bound(ends, range.end));
+    std::vector<AddrRange> holes(begins.size()), rests(begins.size());
+    forPieces(threadsFor(begins.size(), 1 << 14), begins.size(), 1 << 10, [&](unsigned, size_t first, size_t last) {
+      for (size_t i = first; i < last; i++) {
+        VAddr begin = behindInstructions(region, begins[i]);
+        VAddr end = std::min(map.nextStart(begin).value_or(range.end), range.end);
+        if (begin >= end)
+          continue;
+        holes[i] = {begin, end};
+        rests[i] = trimPadding(map, holes[i]);
       }
+    });
+    map.coverage.executable += range.size();
+    map.coverage.proven += range.size();
+    map.coverage.instructions += countStarts(region, range);
+    VAddr last = range.begin;
+    for (size_t i = 0; i < holes.size(); i++) {
+      if (holes[i].begin < last || holes[i].empty()) // of an instruction inside another one
+        continue;
+      last = holes[i].end;
+      map.coverage.proven -= holes[i].size();
+      map.coverage.padding += holes[i].size() - rests[i].size();
+      if (!rests[i].empty())
+        map.unproven.push_back(rests[i]);
     }
-  }
-  for (AddrRange hole : holes) {
-    AddrRange rest = trimPadding(map, hole);
-    map.coverage.padding += hole.size() - rest.size();
-    if (!rest.empty())
-      map.unproven.push_back(rest);
   }
 }
 

@@ -10,8 +10,9 @@ namespace osv::analysis {
 /// be true, the executable segments. Old linkers put read-only data into the segment of the code.
 std::vector<AddrRange> codeRanges(const elf::Image &image, const CodeMap &map);
 
-/// Fills map.coverage (but for `possible`) and map.unproven from the proven starts.
-void measureCoverage(const elf::Image &image, CodeMap &map);
+/// Fills map.coverage (but for `possible`) and map.unproven from the proven starts and from where the walks ended
+/// (Walker::Found::ends), which are sorted and left without those that count no more.
+void measureCoverage(const elf::Image &image, CodeMap &map, std::vector<VAddr> &ends);
 
 /// Length of the nop, int3 or zero byte at the beginning of `bytes`; 0 when it is something else.
 unsigned paddingLength(llvm::ArrayRef<uint8_t> bytes, VAddr addr);

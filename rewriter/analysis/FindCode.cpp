@@ -75,7 +75,6 @@ private:
     else
       map.calls.insert(map.calls.end(), calls.begin(), calls.end());
   }
-  void sortCalls();
   void proveFrom(std::vector<VAddr> roots);
   struct Table {
     TableCandidate candidate;
@@ -110,6 +109,7 @@ private:
   std::vector<AddrRange> code;
   Roots roots;
   std::vector<VAddr> possiblePointers;
+  std::vector<VAddr> ends; ///< Walker::Found::ends of all walks
   std::vector<Table> tables;
   std::vector<VAddr> tableStarts; ///< of certain tables, ascending
   DenseSet<uint64_t> judged;
@@ -174,6 +174,7 @@ void Finder::proveFrom(std::vector<VAddr> work) {
       Walker::Found found = walker.walk(work);
       map.remarkable.insert(map.remarkable.end(), found.remarkable.begin(), found.remarkable.end());
       addCalls(std::move(found.calls));
+      ends.insert(ends.end(), found.ends.begin(), found.ends.end());
       map.coverage.instructions = 1; // from now on rounds are small
       work.clear();
       findTables(found.indirectJumps);
@@ -361,9 +362,9 @@ std::vector<VAddr> Finder::readTable(Table &table, unsigned entries) const {
 /// A pointer that proven code takes, or that a relocation makes, proves what it points to if that is not inside a known
 /// function and looks like code all the way. A pointer to data among the code does not.
 void Finder::judgePointers(std::vector<VAddr> pointers, std::vector<VAddr> &work) {
-  llvm::sort(pointers);
-  pointers.erase(llvm::unique(pointers), pointers.end());
   erase_if(pointers, [&](VAddr pointer) { return !mayBeCode(pointer); });
+  sortOnThreads(pointers);
+  pointers.erase(llvm::unique(pointers), pointers.end());
   map.taken.insert(map.taken.end(), pointers.begin(), pointers.end());
   for (VAddr pointer : pointers) {
     if (map.isInstructionStart(pointer) || !judged.insert(pointer.raw()).second)
@@ -474,40 +475,21 @@ void Finder::findPossible() {
         map.coverage.possible += map.shapeAt(at).length;
 }
 
-/// A million in a large program: each half on a thread of its own.
-void Finder::sortCalls() {
-  std::vector<uint64_t> &calls = map.calls;
-  if (calls.size() < 1 << 16) {
-    llvm::sort(calls);
-    return;
-  }
-  size_t middle = calls.size() / 2;
-  onThreads(2, [&](unsigned half) {
-    std::sort(calls.begin() + (half ? middle : 0), half ? calls.end() : calls.begin() + middle);
-  });
-  std::vector<uint64_t> sorted(calls.size());
-  std::merge(calls.begin(), calls.begin() + middle, calls.begin() + middle, calls.end(), sorted.begin());
-  calls = std::move(sorted);
-}
-
 void Finder::run() {
   collectFunctions();
-  std::vector<VAddr> work = std::move(roots.strict);
-  llvm::sort(work);
-  work.erase(llvm::unique(work), work.end());
-  proveFrom(std::move(work));
+  proveFrom(std::move(roots.strict));
   for (VAddr pointer : roots.pointers)
     walker.markTarget(pointer);
-  work.clear();
+  std::vector<VAddr> work;
   judgePointers(std::move(roots.pointers), work);
   proveFrom(std::move(work));
   work.clear();
   scanData(work);
   proveFrom(std::move(work));
   finishTables();
-  measureCoverage(image, map);
+  measureCoverage(image, map, ends);
   findPossible();
-  sortCalls();
+  sortOnThreads(map.calls);
   llvm::sort(map.taken);
   map.taken.erase(llvm::unique(map.taken), map.taken.end());
   llvm::sort(map.remarkable, [](const Remarkable &a, const Remarkable &b) { return a.addr < b.addr; });

@@ -36,4 +36,17 @@ inline void forPieces(unsigned threads, size_t items, size_t grain,
   });
 }
 
+/// std::sort; with many items each half on a thread of its own.
+template <typename T> void sortOnThreads(std::vector<T> &items) {
+  if (threadsFor(items.size(), 1 << 15) == 1) {
+    std::sort(items.begin(), items.end());
+    return;
+  }
+  auto middle = items.begin() + items.size() / 2;
+  onThreads(2, [&](unsigned half) { std::sort(half ? middle : items.begin(), half ? items.end() : middle); });
+  std::vector<T> sorted(items.size());
+  std::merge(items.begin(), middle, middle, items.end(), sorted.begin());
+  items = std::move(sorted);
+}
+
 } // namespace osv::analysis

@@ -24,13 +24,13 @@ static void addUse(std::map<int64_t, NumberUse> &uses, const NumberUse &use) {
 
 /// The first `0f 05` in executable bytes that is not part of a known instruction: a program might have a way there.
 static std::optional<VAddr> findStrayCall(const CodeMap &map) {
-  static constexpr StringLiteral kSyscallBytes("\x0f\x05");
   for (const CodeMap::Region &region : map.regions) {
-    StringRef bytes = toStringRef(region.bytes);
-    for (size_t at = bytes.find(kSyscallBytes); at != StringRef::npos; at = bytes.find(kSyscallBytes, at + 1)) {
-      VAddr addr = region.range.begin + at;
-      if (!map.isInsideInstruction(addr))
+    const uint8_t *begin = region.bytes.begin(), *end = region.bytes.end(), *at = begin;
+    while (at < end && (at = static_cast<const uint8_t *>(memchr(at, 0x05, end - at)))) {
+      VAddr addr = region.range.begin + (at - begin) - 1;
+      if (at > begin && at[-1] == 0x0f && !map.isInsideInstruction(addr))
         return addr;
+      at++;
     }
   }
   return std::nullopt;

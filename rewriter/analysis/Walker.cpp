@@ -33,6 +33,7 @@ static void clearBit(BitMap &bits, uint64_t at) {
 struct Walker::Worker {
   Found found;
   std::vector<VAddr> stack;
+  size_t mostEnds = 1 << 14; ///< then they are pruned: most are within a function, and soon something begins there
 };
 
 void Walker::Found::append(Found &&other) {
@@ -40,6 +41,7 @@ void Walker::Found::append(Found &&other) {
   indirectJumps.insert(indirectJumps.end(), other.indirectJumps.begin(), other.indirectJumps.end());
   calls.insert(calls.end(), other.calls.begin(), other.calls.end());
   taken.insert(taken.end(), other.taken.begin(), other.taken.end());
+  ends.insert(ends.end(), other.ends.begin(), other.ends.end());
 }
 
 Walker::Walker(const elf::Image &image, CodeMap &map) : image(image), map(map), isPie(image.isPie()) {
@@ -66,6 +68,13 @@ void Walker::walkFrom(VAddr root, Worker &worker) {
     return;
   uint64_t size = region->bytes.size();
   const uint64_t base = region->range.begin.raw();
+  auto endAt = [&](uint64_t at) {
+    worker.found.ends.push_back(VAddr(base + at));
+    if (worker.found.ends.size() >= worker.mostEnds) {
+      pruneEnds(worker.found.ends);
+      worker.mostEnds = std::max(worker.mostEnds, 2 * worker.found.ends.size());
+    }
+  };
   for (uint64_t at = root.raw() - base; at < size;) {
     if (!setBit(region->proven, at))
       return;
@@ -73,7 +82,7 @@ void Walker::walkFrom(VAddr root, Worker &worker) {
     Shape shape = x64::scan(region->bytes.drop_front(at), addr);
     if (shape.flow == Flow::Invalid) {
       clearBit(region->proven, at);
-      return;
+      return endAt(at);
     }
     if (shape.traits) [[unlikely]] {
       bool isRef = (shape.traits & x64::kRef) || ((shape.traits & x64::kImmRef) && !isPie);
@@ -89,7 +98,7 @@ void Walker::walkFrom(VAddr root, Worker &worker) {
     case Flow::Next:
     case Flow::IndirectCall:
       if (shape.flow == Flow::IndirectCall && functionEnds.contains(VAddr(base + next)))
-        return;
+        return endAt(next);
       break;
     case Flow::Call:
       if (VAddr target(shape.value); CodeMap::Region *to = regionAt(target)) {
@@ -99,10 +108,10 @@ void Walker::walkFrom(VAddr root, Worker &worker) {
         if (!to->proven.test(toAt))
           worker.stack.push_back(target);
         if (!noReturn.empty() && noReturn.contains(shape.value))
-          return;
+          return endAt(next);
       }
       if (functionEnds.contains(VAddr(base + next)))
-        return;
+        return endAt(next);
       break;
     case Flow::Jcc:
     case Flow::Jmp:
@@ -114,13 +123,13 @@ void Walker::walkFrom(VAddr root, Worker &worker) {
           worker.stack.push_back(target);
       }
       if (shape.flow == Flow::Jmp)
-        return;
+        return endAt(next);
       break;
     case Flow::IndirectJmp:
       worker.found.indirectJumps.push_back(addr);
-      return;
+      return endAt(next);
     default:
-      return;
+      return endAt(next);
     }
     at = next;
   }

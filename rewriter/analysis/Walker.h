@@ -45,6 +45,7 @@ public:
     std::vector<VAddr> indirectJumps;
     std::vector<uint64_t> calls; ///< as CodeMap::calls, not sorted
     std::vector<VAddr> taken;    ///< addresses in executable segments that lea or mov mention, with repeats
+    std::vector<VAddr> ends;     ///< where proven code stops and nothing proven begins: measureCoverage looks there
     void append(Found &&other);
   };
 
@@ -58,6 +59,10 @@ public:
   void commitPossible(llvm::ArrayRef<VAddr> starts, Found &found);
 
   void markTarget(VAddr addr);
+  /// Takes those out of Found::ends where something begins by now.
+  void pruneEnds(std::vector<VAddr> &ends) const {
+    llvm::erase_if(ends, [&](VAddr end) { return map.isInstructionStart(end); });
+  }
   /// Whether an instruction that is known (proven, or with `wide` possible) covers `addr` without beginning there.
   bool isInsideInstruction(VAddr addr, bool wide) const;
   /// Calls to these do not come back.

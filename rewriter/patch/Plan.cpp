@@ -42,8 +42,8 @@ constexpr size_t kMoreMoved = 4; ///< instructions that S1 may move for the sake
 /// Plans one site.
 class SitePlanner {
 public:
-  SitePlanner(const Context &ctx, VAddr site, VAddr claimed)
-      : ctx(ctx), code(ctx.code), wide(ctx.opts.patch == PatchMode::All), claimed(claimed) {
+  SitePlanner(const Context &ctx, ArrayRef<VAddr> relocated, VAddr site, VAddr claimed)
+      : ctx(ctx), code(ctx.code), relocated(relocated), wide(ctx.opts.patch == PatchMode::All), claimed(claimed) {
     plan.site = site;
     plan.isTarget = code.isBranchTarget(site);
   }
@@ -101,9 +101,7 @@ private:
 
   /// A relocation that the program's start-up code applies would write into the bytes.
   bool isRelocated(AddrRange range) const {
-    return ctx.image.dynamic && any_of(ctx.image.dynamic->relatives, [&](const elf::RelativeReloc &r) {
-             return range.overlaps({r.place, r.place + 8});
-           });
+    return any_of(relocated, [&](VAddr place) { return range.overlaps({place, place + 8}); });
   }
 
   /// Why the instruction at `addr` cannot move; null when it can.
@@ -269,6 +267,7 @@ private:
 
   const Context &ctx;
   const CodeMap &code;
+  ArrayRef<VAddr> relocated;
   bool wide;
   VAddr claimed; ///< end of what earlier sites replace or rely on
   SitePlan plan;
@@ -276,16 +275,27 @@ private:
 
 } // namespace
 
+/// The places in or right before code that relocations write to: few or none.
+static std::vector<VAddr> relocatedCode(const Context &ctx) {
+  std::vector<VAddr> places;
+  if (ctx.image.dynamic)
+    for (const elf::RelativeReloc &r : ctx.image.dynamic->relatives)
+      if (ctx.code.regionAt(r.place) || ctx.code.regionAt(r.place + 7))
+        places.push_back(r.place);
+  return places;
+}
+
 void planSites(Context &ctx) {
   VAddr claimed(0);
   ctx.plan.halts = ctx.analysis.halts;
   if (ctx.opts.patch == PatchMode::None)
     return;
+  std::vector<VAddr> relocated = relocatedCode(ctx);
   for (SyscallSite &found : ctx.analysis.sites) {
     SitePlan plan;
     plan.site = found.addr;
     if (found.proven || ctx.opts.patch == PatchMode::All)
-      plan = SitePlanner(ctx, found.addr, claimed).run();
+      plan = SitePlanner(ctx, relocated, found.addr, claimed).run();
     else
       plan.refused.push_back({Tactic::None, "is not proven to be code"});
     claimed = std::max({claimed, plan.range.end, found.addr + ctx.code.shapeAt(found.addr).length});

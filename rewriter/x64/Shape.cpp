@@ -3,6 +3,7 @@
 // The opcode maps of x86-64 (Intel SDM volume 2, appendix A) as flags per opcode byte: what follows the opcode, and
 // what it does to control flow. VEX, EVEX and XOP instructions use the maps by number.
 #include "rewriter/x64/Shape.h"
+#include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/Endian.h"
 #include <array>
 
@@ -13,7 +14,7 @@ namespace osv::x64 {
 
 namespace {
 
-enum : uint16_t {
+enum : uint32_t {
   kBad = 1,         // undefined in 64-bit mode
   kModRM = 2,       //
   kImm8 = 4,        //
@@ -25,14 +26,19 @@ enum : uint16_t {
   kLook = 256,      // kSensitive
   kNoAccess = 512,  // has a memory operand, but does not access it
   kImplicit = 1024, // accesses memory without ModRM, through the overridable segment
-  kFlowShift = 12,
+  kRefine = 2048,   // ModRM or a prefix changes the picture
+  kVector = 4096,   // begins VEX, EVEX or XOP, always or perhaps
+  kPrefix = 8192,   //
+  kTakes = 16384,   // may take an address: lea, and moves and pushes of immediates
+  kFlowShift = 16,
+  kSized = kImm8 | kImm16 | kImmZ | kImmV | kMoffs | kRel32,
 };
 
-constexpr uint16_t flow(Flow f) { return uint16_t(f) << kFlowShift; }
+constexpr uint32_t flow(Flow f) { return uint32_t(f) << kFlowShift; }
 
-using Map = std::array<uint16_t, 256>;
+using Map = std::array<uint32_t, 256>;
 
-constexpr void fill(Map &map, unsigned from, unsigned to, uint16_t flags) {
+constexpr void fill(Map &map, unsigned from, unsigned to, uint32_t flags) {
   for (unsigned i = from; i <= to; i++)
     map[i] = flags;
 }
@@ -98,6 +104,15 @@ constexpr Map makeOneByte() {
   m[0xf6] = m[0xf7] = kModRM;         // test has an immediate, the others do not
   m[0xfa] = m[0xfb] = kLook;          // cli, sti
   m[0xfe] = m[0xff] = kModRM;
+  for (unsigned opcode : {0xf6, 0xf7, 0xfe, 0xff, 0xc7, 0x8d})
+    m[opcode] |= kRefine;
+  for (unsigned opcode : {0xc4, 0xc5, 0x62, 0x8f})
+    m[opcode] |= kVector;
+  for (unsigned prefix : {0x66, 0x67, 0xf2, 0xf3, 0x64, 0x65, 0xf0, 0x26, 0x2e, 0x36, 0x3e})
+    m[prefix] = kPrefix;
+  fill(m, 0x40, 0x4f, kPrefix); // REX
+  for (unsigned opcode : {0x68, 0x8d, 0xb8, 0xb9, 0xba, 0xbb, 0xbc, 0xbd, 0xbe, 0xbf, 0xc7})
+    m[opcode] |= kTakes;
   return m;
 }
 
@@ -145,6 +160,8 @@ constexpr Map makeTwoByte() {
   m[0xc3] = m[0xc7] = kModRM;
   fill(m, 0xd0, 0xfe, kModRM);
   m[0xff] = kModRM | flow(Flow::Stop); // ud0
+  for (unsigned opcode : {0x78, 0x79, 0xae, 0xc7, 0x01})
+    m[opcode] |= kRefine;
   return m;
 }
 
@@ -157,23 +174,15 @@ struct Prefixes {
   uint8_t segment = 0;
 };
 
-/// Reads bytes; past the end it delivers zeros and remembers that.
+/// Reads bytes without looking for the end, which is checked once, at last: kReach can be read in any case.
 struct Cursor {
-  ArrayRef<uint8_t> bytes;
-  unsigned at = 0;
-  bool cut = false;
+  static constexpr unsigned kReach = 24; ///< 15 prefixes, two escapes, a map, an opcode, ModRM, SIB
 
-  uint8_t peek(unsigned ahead = 0) {
-    if (at + ahead < bytes.size()) [[likely]]
-      return bytes[at + ahead];
-    cut = true;
-    return 0;
-  }
-  uint8_t take() {
-    uint8_t byte = peek();
-    at++;
-    return byte;
-  }
+  const uint8_t *bytes;
+  unsigned at = 0;
+
+  uint8_t peek() const { return bytes[at]; }
+  uint8_t take() { return bytes[at++]; }
 };
 
 /// Skips what follows a ModRM byte with mod != 3; `isRip` when it is RIP-relative. The displacement ends the skip.
@@ -188,7 +197,7 @@ bool skipMemory(Cursor &c, uint8_t modrm) {
 }
 
 /// The one-byte opcodes whose ModRM.reg changes the picture.
-uint16_t refineOneByte(uint8_t opcode, uint8_t modrm, uint16_t flags) {
+uint32_t refineOneByte(uint8_t opcode, uint8_t modrm, uint32_t flags) {
   unsigned reg = (modrm >> 3) & 7;
   switch (opcode) {
   case 0xf6:
@@ -198,7 +207,7 @@ uint16_t refineOneByte(uint8_t opcode, uint8_t modrm, uint16_t flags) {
   case 0xfe:
     return reg < 2 ? flags : kBad;
   case 0xff: {
-    constexpr uint16_t kGroup5[8] = {0,
+    constexpr uint32_t kGroup5[8] = {0,
                                      0,
                                      flow(Flow::IndirectCall),
                                      kLook | flow(Flow::IndirectCall),
@@ -217,7 +226,7 @@ uint16_t refineOneByte(uint8_t opcode, uint8_t modrm, uint16_t flags) {
   }
 }
 
-uint16_t refineTwoByte(uint8_t opcode, uint8_t modrm, const Prefixes &prefixes, uint16_t flags) {
+uint32_t refineTwoByte(uint8_t opcode, uint8_t modrm, const Prefixes &prefixes, uint32_t flags) {
   unsigned reg = (modrm >> 3) & 7;
   bool isRegister = modrm >= 0xc0;
   switch (opcode) {
@@ -240,8 +249,22 @@ uint16_t refineTwoByte(uint8_t opcode, uint8_t modrm, const Prefixes &prefixes, 
   }
 }
 
-/// Length of a VEX, EVEX or XOP instruction of opcode map `map`; the cursor is at the opcode.
-bool scanVector(Cursor &c, unsigned map, bool isXop, bool isEvex, bool &hasMemory) {
+/// Skips the rest of a VEX, EVEX or XOP instruction; the cursor is behind the byte that begins it. False when it is
+/// none.
+bool scanVector(Cursor &c, uint8_t begin, bool &hasMemory) {
+  bool isXop = begin == 0x8f, isEvex = begin == 0x62;
+  unsigned map = 1;
+  if (isEvex) {
+    uint8_t p0 = c.take(), p1 = c.take();
+    c.take();
+    if ((p0 & 8) || !(p1 & 4))
+      return false;
+    map = p0 & 7;
+  } else {
+    if (begin != 0xc5)
+      map = c.take() & 0x1f;
+    c.take();
+  }
   uint8_t opcode = c.take();
   unsigned imm = 0;
   if (isXop) {
@@ -266,45 +289,21 @@ bool scanVector(Cursor &c, unsigned map, bool isXop, bool isEvex, bool &hasMemor
   return true;
 }
 
-Shape finish(Cursor &c, Shape shape) {
-  if (c.cut || c.at > c.bytes.size() || c.at > 15)
-    return Shape();
-  shape.length = c.at;
-  return shape;
-}
-
-/// False when `byte` is no prefix. A REX prefix counts only right before the opcode, so that any other cancels it.
-bool takePrefix(Prefixes &prefixes, uint8_t byte) {
+/// A REX prefix counts only right before the opcode, so that any other cancels it.
+void notePrefix(Prefixes &prefixes, uint8_t byte) {
   if ((byte & 0xf0) == 0x40) {
     prefixes.rexW = byte & 8;
-    return true;
-  }
-  switch (byte) {
-  case 0x66:
-    prefixes.operandSize = true;
-    break;
-  case 0x67:
-    prefixes.addressSize = true;
-    break;
-  case 0xf2:
-  case 0xf3:
-    prefixes.repeat = byte;
-    break;
-  case 0x64:
-  case 0x65:
-    prefixes.segment = byte;
-    break;
-  case 0xf0:
-  case 0x26: // the other segments are ignored in 64-bit mode
-  case 0x2e:
-  case 0x36:
-  case 0x3e:
-    break;
-  default:
-    return false;
+    return;
   }
   prefixes.rexW = false;
-  return true;
+  if (byte == 0x66)
+    prefixes.operandSize = true;
+  else if (byte == 0x67)
+    prefixes.addressSize = true;
+  else if (byte == 0xf2 || byte == 0xf3)
+    prefixes.repeat = byte;
+  else if (byte == 0x64 || byte == 0x65) // the other segments are ignored in 64-bit mode
+    prefixes.segment = byte;
 }
 
 /// The displacement of a branch: 1, 4, or for a prefixed xbegin 2 bytes.
@@ -316,46 +315,32 @@ uint8_t segmentTrait(uint8_t segment) { return segment == 0x64 ? kFs : segment =
 
 } // namespace
 
-Shape scan(ArrayRef<uint8_t> bytes, VAddr addr) {
-  Cursor c{bytes.take_front(16)};
+namespace {
+/// The instruction at `bytes`, where kReach bytes can be read, of which `size` count.
+Shape scanReadable(const uint8_t *bytes, size_t size, VAddr addr) {
+  auto fits = [size](const Cursor &c) { return c.at <= std::min<size_t>(size, 15); };
+  Cursor c{bytes};
   Prefixes prefixes;
-  uint8_t opcode;
-  while (takePrefix(prefixes, opcode = c.take()))
+  uint8_t opcode = c.take();
+  uint32_t flags = kOneByte[opcode];
+  for (; flags & kPrefix; flags = kOneByte[opcode = c.take()]) {
+    notePrefix(prefixes, opcode);
     if (c.at >= 15)
       return Shape();
-
-  Shape shape;
-  shape.flow = Flow::Next;
-  unsigned vexMap = 0;
-  bool isXop = false, isEvex = false, isVector = false;
-  if (opcode == 0xc5) {
-    c.take();
-    vexMap = 1;
-    isVector = true;
-  } else if (opcode == 0xc4 || (opcode == 0x8f && (c.peek() & 0x1f) >= 8)) {
-    vexMap = c.take() & 0x1f;
-    c.take();
-    isXop = opcode == 0x8f;
-    isVector = true;
-  } else if (opcode == 0x62) {
-    uint8_t p0 = c.take(), p1 = c.take();
-    c.take();
-    if ((p0 & 8) || !(p1 & 4))
-      return Shape();
-    vexMap = p0 & 7;
-    isEvex = isVector = true;
   }
-  if (isVector) {
+  Shape shape;
+  if ((flags & kVector) && (opcode != 0x8f || (c.peek() & 0x1f) >= 8)) [[unlikely]] {
     bool hasMemory = false;
-    if (!scanVector(c, vexMap, isXop, isEvex, hasMemory))
-      return Shape();
+    if (!scanVector(c, opcode, hasMemory) || !fits(c))
+      return shape;
+    shape.length = c.at;
+    shape.flow = Flow::Next;
     if (hasMemory)
-      shape.traits |= segmentTrait(prefixes.segment);
-    return finish(c, shape);
+      shape.traits = segmentTrait(prefixes.segment);
+    return shape;
   }
 
   bool isTwoByte = opcode == 0x0f;
-  uint16_t flags;
   if (isTwoByte) {
     opcode = c.take();
     if (opcode == 0x38) {
@@ -371,15 +356,14 @@ Shape scan(ArrayRef<uint8_t> bytes, VAddr addr) {
       else if (opcode == 0xa2)
         shape.traits |= kCpuid;
     }
-  } else {
-    flags = kOneByte[opcode];
   }
 
   bool isRip = false, hasMemory = flags & (kMoffs | kImplicit);
   unsigned dispEnd = 0;
   if (flags & kModRM) {
     uint8_t modrm = c.take();
-    flags = isTwoByte ? refineTwoByte(opcode, modrm, prefixes, flags) : refineOneByte(opcode, modrm, flags);
+    if (flags & kRefine)
+      flags = isTwoByte ? refineTwoByte(opcode, modrm, prefixes, flags) : refineOneByte(opcode, modrm, flags);
     bool isMoveCr = isTwoByte && opcode >= 0x20 && opcode <= 0x23; // always registers, whatever mod says
     if (modrm < 0xc0 && !isMoveCr) {
       isRip = skipMemory(c, modrm);
@@ -391,19 +375,21 @@ Shape scan(ArrayRef<uint8_t> bytes, VAddr addr) {
     return Shape();
   unsigned immAt = c.at;
   unsigned zSize = prefixes.operandSize && !prefixes.rexW ? 2 : 4;
-  if (flags & kImm16)
-    c.at += 2;
-  if (flags & kImm8)
-    c.at += 1;
-  if (flags & kRel32)
-    c.at += 4;
-  if (flags & kImmZ)
-    c.at += zSize;
-  if (flags & kImmV)
-    c.at += prefixes.rexW ? 8 : zSize;
-  if (flags & kMoffs)
-    c.at += prefixes.addressSize ? 4 : 8;
-  if (c.cut || c.at > bytes.size() || c.at > 15)
+  if (flags & kSized) {
+    if (flags & kImm16)
+      c.at += 2;
+    if (flags & kImm8)
+      c.at += 1;
+    if (flags & kRel32)
+      c.at += 4;
+    if (flags & kImmZ)
+      c.at += zSize;
+    if (flags & kImmV)
+      c.at += prefixes.rexW ? 8 : zSize;
+    if (flags & kMoffs)
+      c.at += prefixes.addressSize ? 4 : 8;
+  }
+  if (!fits(c))
     return Shape();
 
   shape.length = c.at;
@@ -420,7 +406,7 @@ Shape scan(ArrayRef<uint8_t> bytes, VAddr addr) {
     shape.value = next.raw() + relative(&bytes[immAt], c.at - immAt);
     break;
   case Flow::Next:
-    if (isTwoByte)
+    if (!(flags & kTakes))
       break;
     if (opcode == 0x8d && isRip) {
       shape.traits |= kRef;
@@ -428,7 +414,7 @@ Shape scan(ArrayRef<uint8_t> bytes, VAddr addr) {
     } else if ((flags & kImmV) && prefixes.rexW) {
       shape.traits |= kImmRef;
       shape.value = read64le(&bytes[immAt]);
-    } else if (((flags & kImmV) || opcode == 0xc7 || opcode == 0x68) && zSize == 4) {
+    } else if (opcode != 0x8d && zSize == 4) {
       shape.traits |= kImmRef;
       shape.value = read32le(&bytes[immAt]);
     }
@@ -439,6 +425,15 @@ Shape scan(ArrayRef<uint8_t> bytes, VAddr addr) {
     break;
   }
   return shape;
+}
+} // namespace
+
+Shape scan(ArrayRef<uint8_t> bytes, VAddr addr) {
+  if (bytes.size() >= Cursor::kReach) [[likely]]
+    return scanReadable(bytes.data(), bytes.size(), addr);
+  uint8_t padded[Cursor::kReach] = {};
+  llvm::copy(bytes, padded);
+  return scanReadable(padded, bytes.size(), addr);
 }
 
 } // namespace osv::x64
