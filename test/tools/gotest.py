@@ -108,6 +108,7 @@ def results(text):
     """Of top-level tests and examples; a test that was started and has no result has ended the program."""
     found = {name: "CRASH" for name in re.findall(r"^=== RUN   ([^/\s]+)$", text, re.M)}
     found.update((name, what) for what, name in re.findall(r"^--- (PASS|FAIL|SKIP): ([^/\s]+) \(", text, re.M))
+    found.update((name, "CRASH") for name in re.findall(r"^--- FAIL: ([^/\s]+) \(.*\)\npanic: ", text, re.M))
     return found
 
 

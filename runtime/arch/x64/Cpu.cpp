@@ -83,13 +83,21 @@ void fillIdt() {
 
 } // namespace
 
+/// QEMU 7.2's emulation offers XSAVE on models that lack all of its extensions (Opteron_G5), and hangs when CR4.OSXSAVE
+/// is set.
+static bool isBrokenXsave() {
+  CpuidResult monitor = cpuid(0x40000000);
+  bool isTcg = monitor.ebx == 0x54474354 && monitor.ecx == 0x43544743 && monitor.edx == 0x47435447; // "TCGTCGTCGTCG"
+  return isTcg && cpuid(0xd, 1).eax == 0;
+}
+
 void detectFeatures() {
   uint32_t maxLeaf = cpuid(0).eax;
   CpuidResult one = cpuid(1);
   CpuidResult seven = maxLeaf >= 7 ? cpuid(7) : CpuidResult{};
   CpuidResult extended = cpuid(0x80000001);
   features.fsgsbase = seven.ebx & 1;
-  features.xsave = one.ecx & (1u << 26);
+  features.xsave = (one.ecx & (1u << 26)) && !isBrokenXsave();
   features.rdrand = one.ecx & (1u << 30);
   features.rdseed = seven.ebx & (1u << 18);
   features.tscDeadline = one.ecx & (1u << 24);

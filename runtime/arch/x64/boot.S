@@ -11,7 +11,6 @@
 // the identity map is gone. Kernel text is writable until arch::initMmu builds the final tables (Cpu.cpp patches the gates before that).
 #include "abi/AsmOffsets.h"
 
-#define PHYS(sym) (sym - osv_phys_delta)
 #define PTE_PRESENT_WRITE 3
 #define PTE_LARGE 0x83
 #define DIRECT_MAP 0xffff800000000000
@@ -29,6 +28,15 @@
 osv_pvh_entry:
         cld
         movl %ebx, %ebp
+        movl $0x80000000, %eax
+        cpuid
+        cmpl $0x80000001, %eax
+        jb osv_boot_unsupported
+        movl $0x80000001, %eax
+        cpuid
+        notl %edx
+        testl $(1 << 29) | (1 << 20), %edx # long mode, NX
+        jnz osv_boot_unsupported
         # Page tables: .bss was cleared by the monitor.
         movl $osv_boot_pml4_phys, %edi
         movl $osv_boot_pdpt_low_phys + PTE_PRESENT_WRITE, (%edi)
@@ -61,6 +69,25 @@ osv_pvh_entry:
         movl %eax, %cr0
         lgdtl osv_boot_gdt_pointer_phys
         ljmpl $SELECTOR_CODE, $osv_boot64_phys
+
+// Nothing of the kernel runs on such a CPU: says so on COM1 as it is, and ends the machine by a triple fault.
+osv_boot_unsupported:
+        movl $osv_boot_complaint_phys, %esi
+        movl $osv_boot_complaint_end - osv_boot_complaint, %ecx
+1:      movl $0x3fd, %edx                # line status: is the transmitter empty?
+        inb %dx, %al
+        testb $0x20, %al
+        jz 1b
+        movl $0x3f8, %edx
+        outsb
+        loop 1b
+        lidtl (%esi)                     # six zeros
+        int3
+        .globl osv_boot_complaint
+osv_boot_complaint:
+        .ascii "\nosv: this CPU has no long mode or no NX bit\n"
+osv_boot_complaint_end:
+        .skip 6
 
         .balign 8
         .globl osv_boot_gdt_pointer
