@@ -48,13 +48,12 @@ def main():
         if (done.stdout, done.returncode) == want:
             continue
         good = False
-        print("DIFFERENT:", " ".join(command))
-        print(f"  status {done.returncode}, expected {want[1]}")
         expected, got = want[0].decode(errors="replace").splitlines(), done.stdout.decode(errors="replace").splitlines()
         at = next((i for i, (a, b) in enumerate(zip(expected, got)) if a != b), min(len(expected), len(got)))
-        print("\n".join(["  expected | " + line for line in expected[at : at + 5]] + ["  got      | " + line for line in got[at : at + 5]]))
-        print("\n".join("  stderr   | " + line for line in done.stderr.decode(errors="replace").splitlines()[-60:]))
-    sys.stdout.flush()
+        # On stderr: the output may be FileCheck's input, which shows nothing when it finds what it looks for.
+        print("DIFFERENT: " + " ".join(command), f"  status {done.returncode}, expected {want[1]}",
+              *("  expected | " + line for line in expected[at : at + 5]), *("  got      | " + line for line in got[at : at + 5]),
+              *("  stderr   | " + line for line in done.stderr.decode(errors="replace").splitlines()[-60:]), sep="\n", file=sys.stderr)
     sys.stdout.buffer.write(want[0])
     return 0 if good else 1
 

@@ -54,7 +54,7 @@ void initSignalFrame(); ///< needs `features` with the sizes of FP state
 void initApic();        ///< masks the PICs, enables this CPU's local APIC
 void initApicTimer();   ///< needs now()
 void endOfInterrupt();
-void callInterrupt(); ///< the receiving end of callOnOtherCpus
+void callInterrupt(); ///< the receiving end of callOnAllCpus
 void dispatchIrq(unsigned gsi);
 uint64_t readFsBase();
 void writeFsBase(uint64_t base);

@@ -137,11 +137,10 @@ void flushRangeLocal(uint64_t start, uint64_t end) {
 }
 
 void flushRange(uint64_t start, uint64_t end) {
-  flushRangeLocal(start, end);
   if (cpuCount() == 1)
-    return;
+    return flushRangeLocal(start, end);
   FlushRequest request{start, end};
-  callOnOtherCpus(flushLocal, &request);
+  callOnAllCpus(flushLocal, &request);
 }
 
 void flushAllTlbs() { flushRange(0, ~0ull); }

@@ -189,11 +189,15 @@ void sendRescheduleIpi(unsigned cpu) {
   sendIpi(apicIds[cpu], kVectorReschedule);
 }
 
-void callOnOtherCpus(void (*fn)(void *), void *arg) {
-  if (cpuCount() == 1)
-    return;
+void callOnAllCpus(void (*fn)(void *), void *arg) {
   VERIFY(interruptsEnabled()); // or two callers would wait for each other for ever
   PreemptGuard here;
+  auto callHere = [&] {
+    IrqGuard off;
+    fn(arg);
+  };
+  if (cpuCount() == 1)
+    return callHere();
   callLock.lockRaw();
   call.fn = fn;
   call.arg = arg;
@@ -201,6 +205,7 @@ void callOnOtherCpus(void (*fn)(void *), void *arg) {
   for (unsigned cpu = 0; cpu < cpuCount(); cpu++)
     if (cpu != gate().cpu)
       sendIpi(apicIds[cpu], kVectorCall);
+  callHere();
   while (call.pending.load(std::memory_order_acquire) != 0)
     pause();
   callLock.unlockRaw();

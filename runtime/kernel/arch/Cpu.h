@@ -37,9 +37,10 @@ void startOtherCpus();
 void releaseBootMemory();
 /// Asks `cpu` to look at its run queue (sets kWorkReschedule on its running thread in the IPI). Any context.
 void sendRescheduleIpi(unsigned cpu);
-/// Runs `fn(arg)` on every other CPU with interrupts off and waits until all have (TLB shoot-down). Interrupts on, no
-/// spin lock held that an interrupt handler takes.
-void callOnOtherCpus(void (*fn)(void *), void *arg);
+/// Runs `fn(arg)` on every CPU, this one included, with interrupts off and waits until all have (TLB shoot-down). One
+/// call: a thread that did its own CPU's part before or after could move to another CPU in between, and leave one out.
+/// Interrupts on, no spin lock held that an interrupt handler takes.
+void callOnAllCpus(void (*fn)(void *), void *arg);
 
 /// Hardware random number (RDSEED/RDRAND); false when the CPU has none.
 bool hardwareRandom(uint64_t &out);

@@ -17,8 +17,6 @@ constexpr int kMaxRtPriority = 99;
 constexpr Nanos kRoundRobinInterval = 100'000'000; ///< what Linux reports
 
 Result<Ref<Thread>> threadById(int pid) {
-  if (pid < 0)
-    return Errno::Inval;
   if (pid == 0)
     return Ref<Thread>::share(&current());
   Ref<Thread> t = currentProcess().findThread(pid);
@@ -137,12 +135,14 @@ Result<long> sys_sched_setparam(int pid, UserPtr<const int> param) {
 }
 
 Result<long> sys_sched_getscheduler(int pid) {
+  if (pid < 0)
+    return Errno::Inval;
   Ref<Thread> t = TRY(threadById(pid));
   return long{t->policy} | (t->resetOnFork ? SCHED_RESET_ON_FORK : 0);
 }
 
 Result<long> sys_sched_getparam(int pid, UserPtr<int> param) {
-  if (!param)
+  if (pid < 0 || !param)
     return Errno::Inval;
   Ref<Thread> t = TRY(threadById(pid));
   TRY(param.write(int{t->rtPriority}));
@@ -162,6 +162,8 @@ Result<long> sys_sched_get_priority_min(int policy) {
 }
 
 Result<long> sys_sched_rr_get_interval(int pid, UserPtr<__kernel_timespec> interval) {
+  if (pid < 0)
+    return Errno::Inval;
   Ref<Thread> t = TRY(threadById(pid));
   Nanos n = t->policy == SCHED_FIFO ? 0 : t->policy == SCHED_RR ? kRoundRobinInterval : schedulerSlice();
   TRY(interval.write(__kernel_timespec{n / 1'000'000'000, n % 1'000'000'000}));

@@ -199,9 +199,7 @@ Result<long> sys_membarrier(int command, unsigned flags, int cpu) {
     [[fallthrough]];
   case MEMBARRIER_CMD_GLOBAL:
   case MEMBARRIER_CMD_GLOBAL_EXPEDITED:
-    std::atomic_thread_fence(std::memory_order_seq_cst);
-    if (arch::cpuCount() > 1)
-      arch::callOnOtherCpus([](void *) { std::atomic_thread_fence(std::memory_order_seq_cst); }, nullptr);
+    arch::callOnAllCpus([](void *) { std::atomic_thread_fence(std::memory_order_seq_cst); }, nullptr);
     return 0L;
   }
   return Errno::Inval;

@@ -161,11 +161,7 @@ void moveTimersOfThisCpu(void *) {
 }
 } // namespace
 
-void moveRealtimeTimers() {
-  arch::callOnOtherCpus(moveTimersOfThisCpu, nullptr);
-  IrqGuard irq;
-  moveTimersOfThisCpu(nullptr);
-}
+void moveRealtimeTimers() { arch::callOnAllCpus(moveTimersOfThisCpu, nullptr); }
 
 void sliceDeadlineChanged() {
   TimerBase &base = baseOf(gate().cpu);

@@ -87,6 +87,10 @@ int main(void) {
   SHOW(syscall(SYS_sched_getaffinity, 0, 7, mask));
   SHOW(syscall(SYS_sched_getaffinity, 0, 12, mask));
   SHOW(syscall(SYS_sched_getaffinity, 0x3ffffff, sizeof mask, mask));
+  SHOW(syscall(SYS_sched_getaffinity, -1, sizeof mask, mask));
+  SHOW(syscall(SYS_sched_setaffinity, -1, sizeof mask, mask));
+  SHOW(sched_getparam(-1, &(struct sched_param){0}));
+  SHOW(sched_rr_get_interval(-1, &(struct timespec){0}));
   mask[0] = 1;
   SHOW(syscall(SYS_sched_setaffinity, 0, sizeof mask, mask));
   unsigned cpu, node;
