@@ -59,6 +59,18 @@ static const struct {
     {"waitid", "no child"},
     {"set_tid_address", "kept for later, not looked at"},
     {"set_robust_list", "kept for later"},
+    {"setxattr", "what there is differs by file system: files/xattr.c"},
+    {"lsetxattr", "what there is differs by file system: files/xattr.c"},
+    {"fsetxattr", "what there is differs by file system: files/xattr.c"},
+    {"getxattr", "what there is differs by file system: files/xattr.c"},
+    {"lgetxattr", "what there is differs by file system: files/xattr.c"},
+    {"fgetxattr", "what there is differs by file system: files/xattr.c"},
+    {"listxattr", "what there is differs by file system: files/xattr.c"},
+    {"llistxattr", "what there is differs by file system: files/xattr.c"},
+    {"flistxattr", "what there is differs by file system: files/xattr.c"},
+    {"removexattr", "what there is differs by file system: files/xattr.c"},
+    {"lremovexattr", "what there is differs by file system: files/xattr.c"},
+    {"fremovexattr", "what there is differs by file system: files/xattr.c"},
 };
 
 struct Set {
