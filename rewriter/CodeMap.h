@@ -22,7 +22,7 @@
 
 namespace osv {
 
-/// Where the knowledge about a function comes from, best first.
+/// Where the knowledge about a function comes from, best first. By reference: it was inferred (analysis/Islands).
 enum class FunctionSource : uint8_t { Symbol, GoTable, Fde, Reference };
 
 struct Function {
@@ -112,6 +112,12 @@ public:
   /// Something branches, calls or points to it: direct branches of proven and possible code, jump tables, roots,
   /// addresses taken in code and pointers found in data. See also Function::hasHiddenJump.
   bool isBranchTarget(VAddr addr) const { return test(addr, &Region::targets); }
+  /// Not for use by more than one thread.
+  void markTarget(VAddr addr) {
+    for (Region &region : regions)
+      if (region.range.contains(addr))
+        region.targets.set(addr - region.range.begin);
+  }
   /// A `hidden` target cannot be excluded at `addr`, because its function has an indirect jump that is not understood.
   bool mayBeHiddenTarget(VAddr addr) const {
     const Function *function = functionAt(addr);
@@ -138,7 +144,8 @@ public:
   std::optional<VAddr> nextStart(VAddr addr, bool wide = false) const;
 
   const Function *functionAt(VAddr addr) const;
-  /// Direct calls of `target`, and jumps from elsewhere to it when a function begins there (tail calls), ascending.
+  /// Direct calls of `target`, and jumps to it when a function begins there (tail calls) or no table tells of the
+  /// function that it is in, ascending.
   std::vector<VAddr> callersOf(VAddr target) const;
   /// Distances in `calls` count from here. A program whose code spans 4 GiB or more has no calls in it.
   VAddr callBase() const { return regions.empty() ? VAddr() : regions.front().range.begin; }

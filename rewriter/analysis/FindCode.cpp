@@ -90,7 +90,7 @@ private:
   bool sweep(AddrRange range);
   bool isPlausibleBlock(VAddr target) const;
   void retryJumps();
-  void finishTables();
+  std::vector<VAddr> finishTables();
   void judgePointers(std::vector<VAddr> pointers, std::vector<VAddr> &roots);
   void scanData(std::vector<VAddr> &work);
   bool beginsLikeFunction(VAddr to) const;
@@ -103,19 +103,22 @@ private:
     return any_of(code, [&](AddrRange range) { return range.contains(addr); });
   }
 
+  bool mayBeInIsland(VAddr addr) const { return map.regionAt(addr) && walker.islands.mayContain(addr); }
+
   const elf::Image &image;
   CodeMap &map;
   Walker walker;
   std::vector<AddrRange> code;
   Roots roots;
   std::vector<VAddr> possiblePointers;
-  std::vector<VAddr> ends; ///< Walker::Found::ends of all walks
+  std::vector<VAddr> ends;         ///< Walker::Found::ends of all walks
+  std::vector<VAddr> islandBegins; ///< in islands: what is known to be entered from elsewhere; of others, some
   std::vector<Table> tables;
   std::vector<VAddr> tableStarts; ///< of certain tables, ascending
   DenseSet<uint64_t> judged;
   DenseMap<uint64_t, bool> sweeps; ///< functions that were swept, and whether that came out even
   std::vector<BitMap> sweepStarts; ///< a bit for each byte of each region
-  enum class JumpState : uint8_t { New, NoTable, Open, Resolved };
+  enum class JumpState : uint8_t { New, Pointer, NoTable, Open, Resolved };
   DenseMap<uint64_t, JumpState> jumpStates;
 };
 
@@ -163,6 +166,8 @@ void Finder::collectFunctions() {
   walker.functionBegins.assign(std::move(begins));
   walker.functionEnds.assign(std::move(ends));
   erase_if(map.functions, [&](const Function &f) { return !map.regionAt(f.range.begin); });
+  walker.islands = Islands(image, map);
+  copy_if(roots.strict, std::back_inserter(islandBegins), [&](VAddr root) { return mayBeInIsland(root); });
 }
 
 /// Walks from `work` and from what that leads to, until nothing new comes.
@@ -196,7 +201,9 @@ void Finder::proveFrom(std::vector<VAddr> work) {
 }
 
 /// An indirect jump that has the form of a table jump, but whose table was not found, may go anywhere in its function.
-void Finder::finishTables() {
+/// Gives the jumps in islands that may; there, where assemblers wrote more of the code, any other is one that does not
+/// go where a pointer says.
+std::vector<VAddr> Finder::finishTables() {
   for (const Table &table : tables) {
     if (table.read == 0)
       continue;
@@ -207,10 +214,16 @@ void Finder::finishTables() {
   llvm::sort(map.jumpTables, [](const JumpTable &a, const JumpTable &b) {
     return std::tie(a.jump, a.table, a.base) < std::tie(b.jump, b.table, b.base);
   });
-  for (const auto &[jump, state] : jumpStates)
-    if (state == JumpState::Open)
-      if (const Function *function = map.functionAt(VAddr(jump)))
-        map.functions[function - map.functions.data()].hasHiddenJump = true;
+  std::vector<VAddr> inIslands;
+  for (const auto &[jump, state] : jumpStates) {
+    if (state != JumpState::Open && state != JumpState::NoTable)
+      continue;
+    if (const Function *function = map.functionAt(VAddr(jump)))
+      map.functions[function - map.functions.data()].hasHiddenJump |= state == JumpState::Open;
+    else
+      inIslands.push_back(VAddr(jump));
+  }
+  return inIslands;
 }
 
 /// Looks again at jumps whose tables were not found when less of their function was known.
@@ -241,7 +254,9 @@ void Finder::findTables(ArrayRef<VAddr> jumps) {
       results[i] = analyseIndirectJump(image, map, open[i]);
   });
   for (size_t i = 0; i < open.size(); i++) {
-    jumpStates[open[i].raw()] = results[i].isTable ? JumpState::Open : JumpState::NoTable;
+    jumpStates[open[i].raw()] = results[i].isTable     ? JumpState::Open
+                                : results[i].isPointer ? JumpState::Pointer
+                                                       : JumpState::NoTable;
     for (const TableCandidate &candidate : results[i].candidates) {
       tables.push_back({candidate, 0, false, {}});
       if (candidate.isCertain)
@@ -371,10 +386,13 @@ void Finder::judgePointers(std::vector<VAddr> pointers, std::vector<VAddr> &work
       continue;
     const Function *function = map.functionAt(pointer);
     bool isInside = function && function->range.begin != pointer;
-    if (!isInside && walker.speculate(pointer, /*wide=*/false))
-      work.push_back(pointer);
-    else
+    if (isInside || !walker.speculate(pointer, /*wide=*/false)) {
       possiblePointers.push_back(pointer);
+      continue;
+    }
+    work.push_back(pointer);
+    if (mayBeInIsland(pointer))
+      islandBegins.push_back(pointer);
   }
 }
 
@@ -414,6 +432,7 @@ void Finder::scanData(std::vector<VAddr> &work) {
         (beginsLikeFunction(to) ? work : possiblePointers).push_back(to);
     }
   }
+  copy_if(work, std::back_inserter(islandBegins), [&](VAddr to) { return mayBeInIsland(to); });
 }
 
 bool Finder::tryPossible(VAddr at) {
@@ -486,8 +505,9 @@ void Finder::run() {
   work.clear();
   scanData(work);
   proveFrom(std::move(work));
-  finishTables();
   measureCoverage(image, map, ends);
+  std::vector<VAddr> openJumps = finishTables();
+  walker.islands.inferFunctions(map, std::move(islandBegins), openJumps);
   findPossible();
   sortOnThreads(map.calls);
   llvm::sort(map.taken);

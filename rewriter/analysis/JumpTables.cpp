@@ -30,9 +30,9 @@ namespace {
 
 constexpr unsigned kReach = 48; ///< instructions looked at before the jump
 
-/// The value of a register, as far as it matters: constant, or what is loaded from a table, or a sum.
+/// The value of a register, as far as it matters: constant, or what is loaded from a table, or by itself, or a sum.
 struct Value {
-  enum Kind { Unknown, Constant, Load, Sum } kind = Unknown;
+  enum Kind { Unknown, Constant, Load, Pointer, Sum } kind = Unknown;
   Reg reg = Reg::None;      ///< Unknown: the register whose definition was not found
   uint64_t constant = 0;    ///< Constant; Load: the table
   Reg tableReg = Reg::None; ///< Load: the register that holds the table when it is not known
@@ -72,7 +72,8 @@ public:
     Value value;
     if (mem.seg != x64::Seg::Default)
       return value;
-    if (std::optional<VAddr> fixed = in.staticAddress(mem)) // jmp *slot: a pointer, not a table
+    value.kind = Value::Pointer; // jmp *slot, jmp *8(%rdi): not a table
+    if (std::optional<VAddr> fixed = in.staticAddress(mem))
       return value;
     value.kind = Value::Load;
     value.size = mem.bits / 8;
@@ -95,8 +96,11 @@ public:
         return value;
       }
     }
-    if (mem.index == Reg::None)
-      return Value();
+    if (mem.index == Reg::None) {
+      value = Value();
+      value.kind = Value::Pointer;
+      return value;
+    }
     value.tableReg = base.kind == Value::Unknown && base.reg != Reg::None ? base.reg : mem.base;
     return value;
   }
@@ -246,6 +250,7 @@ IndirectJump analyseIndirectJump(const elf::Image &image, const CodeMap &map, VA
             {jump, VAddr(table), VAddr(b), load.size, bound, load.tableReg == Reg::None && bases.size() == 1});
     }
   };
+  result.isPointer = value.kind == Value::Pointer || (value.kind == Value::Load && value.index == Reg::None);
   if (value.kind == Value::Load && value.size == 8) {
     bool isIndexed = value.index != Reg::None;
     if (isIndexed)

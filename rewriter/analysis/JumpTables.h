@@ -16,7 +16,8 @@ struct TableCandidate {
 
 struct IndirectJump {
   std::vector<TableCandidate> candidates;
-  bool isTable = false; ///< has the form of a table jump, even if no candidate was found
+  bool isTable = false;   ///< has the form of a table jump, even if no candidate was found
+  bool isPointer = false; ///< goes where a single word of memory says
 };
 
 /// Looks backwards from the proven `jmp *` at `jump`.

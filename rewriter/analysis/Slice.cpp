@@ -25,9 +25,9 @@ constexpr uint32_t kCallClobbers = 0x0fc7; // rax rcx rdx rsi rdi r8-r11 in the 
 } // namespace
 
 const Slicer::Graph &Slicer::graphAt(VAddr addr) {
-  AddrRange range = functionRange(map, addr);
-  if (const Function *function = map.functionAt(addr); !function) // nothing is known: a window
-    range = {VAddr(addr.raw() > 0x800 ? addr.raw() - 0x800 : 0), addr + 0x400};
+  AddrRange range{VAddr(addr.raw() > 0x800 ? addr.raw() - 0x800 : 0), addr + 0x400}; // nothing is known: a window
+  if (const Function *function = map.functionAt(addr))
+    range = function->range;
   auto [it, isNew] = graphs.try_emplace(range.begin);
   if (!isNew)
     return it->second;
@@ -60,7 +60,23 @@ bool Slicer::isEntry(VAddr addr, const Graph &graph) {
     return true;
   if (const Function *function = map.functionAt(addr); function && function->range.begin == addr)
     return true;
-  return !callersOf(addr).empty();
+  // A jump from within is a branch of the graph.
+  return any_of(callersOf(addr),
+                [&](VAddr site) { return map.shapeAt(site).flow == Flow::Call || !graph.range.contains(site); });
+}
+
+/// Whether `before`, which ends where the entry `at` begins, belongs to a function that ends there, so that nothing
+/// falls through. Where an inferred function begins is known from its callers alone: what falls through to there is
+/// believed, but for a call at the end of a function whose end is known.
+static bool endsAtEntry(const CodeMap &map, VAddr before, VAddr at) {
+  const Function *last = map.functionAt(before), *next = map.functionAt(at);
+  if (last == next)
+    return false;
+  if (next && next->source != FunctionSource::Reference)
+    return true;
+  Flow flow = map.shapeAt(before).flow;
+  bool isCall = flow == Flow::Call || flow == Flow::IndirectCall;
+  return isCall && last && last->source != FunctionSource::Reference;
 }
 
 /// Undoes one instruction: where `location`, as seen after `in`, was before it.
@@ -229,8 +245,8 @@ LocalValues Slicer::valuesAt(VAddr addr, Location start) {
     unsigned predecessors = 0;
     bool entry = isEntry(at, graph);
     // The instruction before falls through to here, unless it never does.
-    std::optional<VAddr> before = at > graph.range.begin ? map.previousInstruction(at, /*wide=*/true) : std::nullopt;
-    if (before && !(entry && map.functionAt(*before) != map.functionAt(at))) {
+    std::optional<VAddr> before = map.previousInstruction(at, /*wide=*/true);
+    if (before && !(entry && endsAtEntry(map, *before, at))) {
       Flow flow = map.shapeAt(*before).flow;
       if (flow == Flow::Next || flow == Flow::Jcc || flow == Flow::Call || flow == Flow::IndirectCall) {
         predecessors++;
@@ -248,8 +264,7 @@ LocalValues Slicer::valuesAt(VAddr addr, Location start) {
       bool isArgument =
           location.kind == Location::Register || (location.kind == Location::StackSlot && location.offset >= 8);
       if (isArgument) {
-        result.arguments.insert(location);
-        result.entry = at;
+        result.arguments.insert({at, location});
       } else {
         giveUp(at);
       }
@@ -274,21 +289,22 @@ void Slicer::gather(VAddr addr, Location location, std::vector<VAddr> &chain, Ch
     giveUp(local.unknownAt, "its number is computed in a way that is not followed");
   for (int64_t constant : local.constants)
     result.constants.push_back({constant, chain});
-  if (local.arguments.empty())
-    return;
-  // Whoever takes the function's address may call it with anything.
-  if (std::binary_search(map.taken.begin(), map.taken.end(), local.entry))
-    giveUp(local.entry, "its number is an argument, and the address of the function is taken");
-  const std::vector<VAddr> &sites = callersOf(local.entry);
-  if (sites.empty())
-    return giveUp(local.entry, "its number is an argument, and nothing is known to call the function");
-  if (chain.size() >= kMostChain || result.constants.size() > kMostConstants)
-    return giveUp(local.entry, "its number is an argument, passed along too many calls");
-  for (VAddr site : std::vector<VAddr>(sites)) {
-    bool isCall = map.shapeAt(site).flow == Flow::Call;
-    for (Location argument : local.arguments) {
+  for (const auto &[entry, argument] : local.arguments) {
+    // Whoever takes the function's address may call it with anything.
+    if (std::binary_search(map.taken.begin(), map.taken.end(), entry))
+      giveUp(entry, "its number is an argument, and the address of the function is taken");
+    const std::vector<VAddr> sites = callersOf(entry); // a copy: more callers are looked up meanwhile
+    if (sites.empty()) {
+      giveUp(entry, "its number is an argument, and nothing is known to call the function");
+      continue;
+    }
+    if (chain.size() >= kMostChain || result.constants.size() > kMostConstants) {
+      giveUp(entry, "its number is an argument, passed along too many calls");
+      continue;
+    }
+    for (VAddr site : sites) {
       Location atCall = argument;
-      if (argument.kind == Location::StackSlot && isCall)
+      if (argument.kind == Location::StackSlot && map.shapeAt(site).flow == Flow::Call)
         atCall.offset -= 8; // the return address
       if (!active.insert({site, atCall}).second)
         continue;

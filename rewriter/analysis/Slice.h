@@ -28,10 +28,9 @@ struct Location {
 /// The answer within one function.
 struct LocalValues {
   std::set<int64_t> constants;
-  std::set<Location> arguments; ///< at the function's entry
-  VAddr entry;                  ///< of the function, when there are arguments
-  bool unknown = false;         ///< it can also be something else
-  VAddr unknownAt;              ///< then: the instruction behind which it is not known
+  std::set<std::pair<VAddr, Location>> arguments; ///< at which of the function's entries
+  bool unknown = false;                           ///< it can also be something else
+  VAddr unknownAt;                                ///< then: the instruction behind which it is not known
 };
 
 /// A constant with the call sites that pass it, innermost first.

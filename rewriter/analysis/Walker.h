@@ -6,6 +6,7 @@
 // collected here and resolved by FindCode between two rounds of walking.
 #pragma once
 #include "rewriter/CodeMap.h"
+#include "rewriter/analysis/Islands.h"
 #include "llvm/ADT/DenseSet.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/Support/MathExtras.h"
@@ -68,6 +69,7 @@ public:
   /// Calls to these do not come back.
   llvm::DenseSet<uint64_t> noReturn;
   AddressSet functionBegins;
+  Islands islands;
   AddressSet functionEnds; ///< the first byte behind each: a call right before does not come back either
 
 private:
@@ -80,9 +82,9 @@ private:
     return nullptr;
   }
 
-  /// Notes a branch for callersOf, if it is a call or leads to the beginning of a function.
+  /// Notes a branch for callersOf, if it is a call or leads to the beginning of a function or into an island.
   void noteCall(bool isCall, VAddr target, VAddr site, std::vector<uint64_t> &calls) const {
-    if (hasCalls && (isCall || functionBegins.contains(target)))
+    if (hasCalls && (isCall || functionBegins.contains(target) || islands.mayContain(target)))
       calls.push_back((target - map.callBase()) << 32 | (site - map.callBase()));
   }
 

@@ -51,7 +51,7 @@ void printPlan(const Context &ctx, raw_ostream &os) {
   for (const SitePlan &site : ctx.plan.sites) {
     if (site.tactic != Tactic::None)
       continue;
-    os << name << ": " << site.site << ' ' << ctx.code.describe(ctx.image, site.site) << " is left alone:";
+    os << name << ": " << site.site << ", " << ctx.code.describe(ctx.image, site.site) << " is left alone:";
     for (const SitePlan::Refusal &refusal : site.refused)
       os << (&refusal == site.refused.begin() ? " " : "; ")
          << (refusal.tactic == Tactic::None ? "" : std::string(osv::name(refusal.tactic)) + ": ") << refusal.reason;
@@ -118,7 +118,7 @@ static void printStub(const Context &ctx, const SitePlan &plan, raw_ostream &os)
 }
 
 static void explain(const Context &ctx, const SitePlan &plan, raw_ostream &os) {
-  os << "site " << plan.site << ' ' << ctx.code.describe(ctx.image, plan.site) << ": " << name(plan.tactic) << ", "
+  os << "site " << plan.site << ", " << ctx.code.describe(ctx.image, plan.site) << ": " << name(plan.tactic) << ", "
      << describe(plan.tactic) << '\n';
   for (const SitePlan::Refusal &refusal : plan.refused)
     os << "  " << (refusal.tactic == Tactic::None ? "it" : name(refusal.tactic))

@@ -10,7 +10,7 @@
 # OUT-NEXT: hello
 # OUT-NEXT: hello
 
-# CHECK:      site [[#%#x,SITE:]] '_start'+{{.*}}: B, it and what follows become the jump
+# CHECK:      site [[#%#x,SITE:]], '_start'+{{.*}}: B, it and what follows become the jump
 # CHECK-NEXT: the program
 # CHECK:      > [[#%#x,SITE]]: 0f 05
 # CHECK-NEXT: > {{.*}} sub $0x1, %ebx
@@ -20,7 +20,7 @@
 # CHECK-NEXT: sub $0x1, %ebx
 # CHECK-NEXT: jmp [[#%#x,SITE+5]]
 
-# CHECK:      site [[#%#x,SITE2:]] 'second'{{.*}}: B
+# CHECK:      site [[#%#x,SITE2:]], 'second'{{.*}}: B
 # CHECK:      the stub
 # CHECK-NEXT: syscall
 # CHECK-NEXT: lea [[#%#x,SITE2+2]]
@@ -28,7 +28,7 @@
 # CHECK-NEXT: 0f 85 {{.*}} jnz [[#%#x,SITE2]]
 # CHECK-NEXT: jmp [[#%#x,SITE2+6]]
 
-# CHECK:      site [[#%#x,SITE3:]] 'third'{{.*}}: B
+# CHECK:      site [[#%#x,SITE3:]], 'third'{{.*}}: B
 # CHECK:      the stub
 # CHECK-NEXT: syscall
 # CHECK-NEXT: lea [[#%#x,SITE3+2]]

@@ -6,7 +6,7 @@
 # RUN: llvm-objdump -d --no-show-raw-insn %t.elf | FileCheck %s --check-prefix=DUMP
 # RUN: %t > %t.out && %t.elf > %t.elf.out && diff %t.out %t.elf.out
 
-# CHECK:      site [[#%#x,SITE:]] '_start'+{{.*}}: S0, the instruction before it becomes the jump
+# CHECK:      site [[#%#x,SITE:]], '_start'+{{.*}}: S0, the instruction before it becomes the jump
 # CHECK-NOT:  refused
 # CHECK:      > {{.*}}: 48 c7 c0 01 00 00 00 mov $0x1, %rax
 # CHECK-NEXT: [[#%#x,SITE]]: 0f 05
@@ -17,7 +17,7 @@
 # CHECK-NEXT: jmp [[#%#x,SITE+2]]
 
 # A RIP-relative operand names the same place from the stub.
-# CHECK:      site [[#%#x,SITE2:]] '_start'+{{.*}}: S0
+# CHECK:      site [[#%#x,SITE2:]], '_start'+{{.*}}: S0
 # CHECK:      > {{.*}}: 8b 05 {{.*}} mov [[#%#x,NUMBER:]]
 # CHECK:      the stub
 # CHECK-NEXT: 8b 05 {{.*}} mov [[#%#x,NUMBER]]

@@ -5,7 +5,7 @@
 # RUN: %osv-rewrite %t -o %t.elf --emit=elf --verify --explain-site=site --explain-site=other | FileCheck %s
 # RUN: %t > %t.out && %t.elf > %t.elf.out && diff %t.out %t.elf.out
 
-# CHECK:      site [[#%#x,SITE:]] '_start'+{{.*}}: S1, the instructions before it become the jump
+# CHECK:      site [[#%#x,SITE:]], '_start'+{{.*}}: S1, the instructions before it become the jump
 # CHECK-NEXT: S0 refused: the instruction before has only 2 bytes
 # CHECK:      > {{.*}}: ba 06 00 00 00 mov $0x6, %edx
 # CHECK-NEXT: > {{.*}}: 6a 01 push $0x1
