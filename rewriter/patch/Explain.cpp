@@ -28,6 +28,23 @@ static const char *describe(Tactic tactic) {
   return "";
 }
 
+/// The stub's place: an address, or only what the linker will add to.
+static std::string stubPlace(const Context &ctx, uint32_t offset) {
+  return ctx.opts.outputKind == OutputKind::NativeElf ? hex(ctx.nativeStubs + offset) : "stubs+" + hex(offset);
+}
+
+/// One line: what stands there, what will.
+static void printChange(const Context &ctx, const SitePlan &plan, raw_ostream &os) {
+  auto text = [&](VAddr at) { return x64::format(ctx.code.bytesFrom(at), at); };
+  os << ": " << name(plan.tactic) << ": ";
+  for (VAddr at : plan.before)
+    os << text(at) << "; ";
+  os << text(plan.site);
+  for (VAddr at : plan.after)
+    os << "; " << text(at);
+  os << " -> jmp " << stubPlace(ctx, plan.stub) << (plan.overwritesSyscall() ? "\n" : "; syscall\n");
+}
+
 void printPlan(const Context &ctx, raw_ostream &os) {
   StringRef name = ctx.diag.inputName();
   os << name << ": " << ctx.plan.sites.size() << " system-call sites:";
@@ -49,9 +66,12 @@ void printPlan(const Context &ctx, raw_ostream &os) {
     os << (addr == open.front() ? "; not " : ", ") << addr;
   os << '\n';
   for (const SitePlan &site : ctx.plan.sites) {
-    if (site.tactic != Tactic::None)
+    os << name << ": " << site.site << ", " << ctx.code.describe(ctx.image, site.site);
+    if (site.tactic != Tactic::None) {
+      printChange(ctx, site, os);
       continue;
-    os << name << ": " << site.site << ", " << ctx.code.describe(ctx.image, site.site) << " is left alone:";
+    }
+    os << " is left alone:";
     for (const SitePlan::Refusal &refusal : site.refused)
       os << (&refusal == site.refused.begin() ? " " : "; ")
          << (refusal.tactic == Tactic::None ? "" : std::string(osv::name(refusal.tactic)) + ": ") << refusal.reason;
@@ -112,7 +132,7 @@ static void printStub(const Context &ctx, const SitePlan &plan, raw_ostream &os)
     rest = rest.take_front(in->length);
     auto symbol = symbols.find(at + in->length - 4);
     std::string text = symbol != symbols.end() ? "jmp " + symbol->second : x64::format(rest, addr);
-    printInstruction(os, ' ', base.raw() ? hex(addr) : "stubs+" + hex(plan.stub + at), rest, text);
+    printInstruction(os, ' ', stubPlace(ctx, plan.stub + at), rest, text);
     at += in->length;
   }
 }

@@ -3,7 +3,8 @@
 # branch, or a `ret` with padding behind.
 # REQUIRES: osv-rewrite
 # RUN: %asm %s -o %t.o && %link %t.o -o %t
-# RUN: %osv-rewrite %t -o %t.elf --emit=elf --verify --explain-site=site --explain-site=branch --explain-site=last | FileCheck %s
+# RUN: %osv-rewrite %t -o %t.elf --emit=elf --verify --explain-site=site --explain-site=branch --explain-site=last -v 2> %t.err | FileCheck %s
+# RUN: FileCheck %s --check-prefix=LINES < %t.err
 # RUN: %t > %t.out && %t.elf > %t.elf.out && diff %t.out %t.elf.out && FileCheck %s --check-prefix=OUT < %t.out
 # OUT:      hello
 # OUT-NEXT: hello
@@ -34,6 +35,10 @@
 # CHECK-NEXT: lea [[#%#x,SITE3+2]]
 # CHECK-NEXT: c3 ret
 # CHECK-NOT:  jmp
+# LINES:      '_start'+{{.*}} in .text: B: syscall; sub $0x1, %ebx -> jmp [[#%#x,STUB:]]{{$}}
+# LINES-NEXT: '_start'+{{.*}} in .text: S1: mov $0x3c, %eax; xor %edi, %edi; syscall -> jmp [[#STUB+0x20]]; syscall{{$}}
+# LINES-NEXT: 'second'+{{.*}} in .text: B: syscall; dec %ebx; jnz {{0x[0-9a-f]+}} -> jmp [[#STUB+0x40]]{{$}}
+# LINES-NEXT: 'third'+{{.*}} in .text: B: syscall; ret -> jmp [[#STUB+0x60]]{{$}}
         .globl _start
         .type _start, @function
 _start:
