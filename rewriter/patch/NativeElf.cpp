@@ -79,33 +79,88 @@ static SmallVector<uint8_t, 0> makeEhFrame(const Context &ctx, VAddr addr) {
   return out;
 }
 
-/// What stands behind the segments: .debug_frame for the stubs, and section headers that name it. Empty when the input
-/// has no section headers, or a .debug_frame of its own. Begins at `offset` of the file.
-static SmallVector<uint8_t, 0> makeDebugSections(const Context &ctx, uint64_t offset) {
+/// Each stub's symbol, the name of its function with ".stub", behind the input's own. Nothing without a symbol table.
+struct Symbols {
+  SmallVector<uint8_t, 0> entries, names;
+};
+static Symbols makeSymbols(const Context &ctx, ArrayRef<uint8_t> entries, ArrayRef<uint8_t> names, uint16_t section) {
+  Symbols all;
+  append_range(all.entries, entries);
+  append_range(all.names, names);
+  for (const SitePlan &plan : ctx.plan.sites) {
+    const Function *function = ctx.code.functionAt(plan.site);
+    if (plan.tactic == Tactic::None || !function || function->name.empty())
+      continue;
+    Elf64_Sym symbol = {};
+    symbol.st_name = all.names.size();
+    symbol.setBindingAndType(STB_WEAK, STT_FUNC); // locals would have to precede the input's
+    symbol.st_shndx = section;
+    symbol.st_value = (ctx.nativeStubs + plan.stub).raw();
+    symbol.st_size = plan.stubSize;
+    const auto *raw = reinterpret_cast<const uint8_t *>(&symbol);
+    all.entries.append(raw, raw + sizeof symbol);
+    append_range(all.names, function->name);
+    append_range(all.names, StringRef(".stub\0", 6));
+  }
+  return all;
+}
+
+static constexpr unsigned kMoreSections = 2; ///< that makeDebugSections adds
+
+/// What stands behind the segments: .debug_frame for the stubs, symbols, and section headers that name these and the
+/// stubs, for debuggers and disassemblers. Empty when the input has no section headers, or a .debug_frame of its own.
+/// Begins at `offset` of the file; the stubs are at `stubsOffset`.
+static SmallVector<uint8_t, 0> makeDebugSections(const Context &ctx, uint64_t offset, uint64_t stubsOffset) {
   SmallVector<uint8_t, 0> out;
-  auto header = reinterpret_cast<const Elf64_Ehdr *>(ctx.image.fileBytes().data());
+  ArrayRef<uint8_t> input = ctx.image.fileBytes();
+  auto header = reinterpret_cast<const Elf64_Ehdr *>(input.data());
   FrameSection frames = ctx.stubs.debugFrame;
   if (frames.fdes.empty() || ctx.image.sections.empty() || ctx.image.sectionNamed(".debug_frame") ||
-      header->e_shstrndx >= header->e_shnum)
+      header->e_shstrndx >= header->e_shnum || header->e_shnum + kMoreSections >= SHN_LORESERVE)
     return out;
-  auto first = reinterpret_cast<const Elf64_Shdr *>(ctx.image.fileBytes().data() + header->e_shoff);
+  auto first = reinterpret_cast<const Elf64_Shdr *>(input.data() + header->e_shoff);
   std::vector<Elf64_Shdr> headers(first, first + header->e_shnum);
   for (const FrameSection::Fde &fde : frames.fdes)
     write64le(&frames.bytes[fde.offset + 8], (ctx.nativeStubs + fde.stub).raw());
-  Elf64_Shdr &names = headers[header->e_shstrndx];
-  ArrayRef<uint8_t> oldNames = ctx.image.fileBytes().slice(names.sh_offset, names.sh_size);
-  Elf64_Shdr frame = {};
-  frame.sh_name = names.sh_size;
+  auto place = [&](Elf64_Shdr &section, ArrayRef<uint8_t> bytes) {
+    out.resize(alignTo(out.size(), 8));
+    section.sh_offset = offset + out.size();
+    section.sh_size = bytes.size();
+    append_range(out, bytes);
+  };
+  auto bytesOf = [&](const Elf64_Shdr &section) { return input.slice(section.sh_offset, section.sh_size); };
+  Elf64_Shdr frame = {}, stubs = {};
   frame.sh_type = SHT_PROGBITS;
   frame.sh_addralign = 8;
-  frame.sh_offset = offset;
-  frame.sh_size = frames.bytes.size();
-  append_range(out, frames.bytes);
-  names.sh_offset = offset + out.size();
-  append_range(out, oldNames);
-  append_range(out, StringRef(".debug_frame\0", 13));
-  names.sh_size = oldNames.size() + 13;
-  headers.push_back(frame);
+  place(frame, frames.bytes);
+  stubs.sh_type = SHT_PROGBITS;
+  stubs.sh_flags = SHF_ALLOC | SHF_EXECINSTR;
+  stubs.sh_addralign = 16;
+  stubs.sh_addr = ctx.nativeStubs.raw();
+  stubs.sh_offset = stubsOffset;
+  stubs.sh_size = ctx.stubs.bytes.size();
+  auto table = find_if(headers, [](const Elf64_Shdr &h) { return h.sh_type == SHT_SYMTAB; });
+  auto isInFile = [&](const Elf64_Shdr &h) {
+    return h.sh_offset <= input.size() && h.sh_size <= input.size() - h.sh_offset;
+  };
+  bool hasSymbols = table != headers.end() && isInFile(*table) && table->sh_size % sizeof(Elf64_Sym) == 0 &&
+                    table->sh_link < headers.size() && table->sh_link != header->e_shstrndx &&
+                    headers[table->sh_link].sh_type == SHT_STRTAB && isInFile(headers[table->sh_link]);
+  if (hasSymbols) {
+    Elf64_Shdr &strings = headers[table->sh_link];
+    Symbols symbols = makeSymbols(ctx, bytesOf(*table), bytesOf(strings), headers.size() + 1);
+    place(*table, symbols.entries);
+    place(strings, symbols.names);
+  }
+  Elf64_Shdr &names = headers[header->e_shstrndx];
+  SmallVector<uint8_t, 0> allNames(bytesOf(names));
+  frame.sh_name = allNames.size();
+  append_range(allNames, StringRef(".debug_frame\0", 13));
+  stubs.sh_name = allNames.size();
+  append_range(allNames, StringRef(".text.stubs\0", 12));
+  place(names, allNames);
+  headers.insert(headers.end(), {frame, stubs});
+  static_assert(kMoreSections == 2);
   out.resize(alignTo(out.size(), 8));
   const auto *raw = reinterpret_cast<const uint8_t *>(headers.data());
   out.append(raw, raw + headers.size() * sizeof(Elf64_Shdr));
@@ -162,7 +217,7 @@ Error writeNativeElf(Context &ctx) {
   frame.p_vaddr = frame.p_paddr = load.p_vaddr + frameAt;
   frame.p_filesz = frame.p_memsz = ehFrame.size();
   uint64_t debugAt = alignTo(load.p_offset + load.p_filesz, 8);
-  SmallVector<uint8_t, 0> debug = makeDebugSections(ctx, debugAt);
+  SmallVector<uint8_t, 0> debug = makeDebugSections(ctx, debugAt, load.p_offset + tableSize);
   if (!isInt<32>(int64_t(load.p_vaddr + load.p_memsz - image.extent().begin.raw())))
     return findingError(DiagId::NoRoom, "no room for stubs in reach of the program's text");
 
@@ -197,8 +252,8 @@ Error writeNativeElf(Context &ctx) {
 
   auto *header = reinterpret_cast<Elf64_Ehdr *>(out.data());
   if (!debug.empty()) {
-    header->e_shoff = debugAt + debug.size() - (header->e_shnum + 1) * sizeof(Elf64_Shdr);
-    header->e_shnum++;
+    header->e_shoff = debugAt + debug.size() - (header->e_shnum + kMoreSections) * sizeof(Elf64_Shdr);
+    header->e_shnum += kMoreSections;
   }
   header->e_phoff = load.p_offset;
   header->e_phnum = headers.size();
