@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
-// What a null system call costs by each tactic: one function for each, whose site gets that tactic by what surrounds it.
-// In an image under `osv-run --icount` the time-stamp counter counts guest instructions, in a process cycles.
+// What a null system call costs by each tactic: one function for each, whose site gets that tactic by what surrounds
+// it. In an image under `osv-run --icount` the time-stamp counter counts guest instructions, in a process cycles.
 // utils/bench/stubs/run makes the table.
 //
 // Each figure is the fastest batch with the call, less the fastest of the same instructions without it.
@@ -26,15 +26,15 @@ static inline uint64_t ticks(void) {
 #define MIXED_BEFORE "jmp 1f\n1: movq %%rbx, %%rax\n"
 #define MIXED_AFTER ""
 
-#define LOOP(name, text)                                                                                                \
-  __attribute__((noinline)) static uint64_t name(void) {                                                                \
-    uint64_t start = ticks();                                                                                           \
-    for (unsigned i = 0; i < kBatch; i++)                                                                               \
-      __asm__ volatile(text ::"b"((long)kGetppid) : "rax", "rcx", "rdx", "rdi", "r11", "memory");                       \
-    return ticks() - start;                                                                                             \
+#define LOOP(name, text)                                                                                               \
+  __attribute__((noinline)) static uint64_t name(void) {                                                               \
+    uint64_t start = ticks();                                                                                          \
+    for (unsigned i = 0; i < kBatch; i++)                                                                              \
+      __asm__ volatile(text ::"b"((long)kGetppid) : "rax", "rcx", "rdx", "rdi", "r11", "memory");                      \
+    return ticks() - start;                                                                                            \
   }
-#define TACTIC(tactic)                                                                                                  \
-  LOOP(call##tactic, tactic##_BEFORE "syscall\n" tactic##_AFTER)                                                        \
+#define TACTIC(tactic)                                                                                                 \
+  LOOP(call##tactic, tactic##_BEFORE "syscall\n" tactic##_AFTER)                                                       \
   LOOP(empty##tactic, tactic##_BEFORE tactic##_AFTER)
 TACTIC(S0)
 TACTIC(S1)
