@@ -19,27 +19,4 @@ void addGoTable(const elf::Image &image, Roots &roots);
 /// Entry, symbols, initialiser arrays, relocations.
 void addElfTables(const elf::Image &image, Roots &roots);
 
-/// A reader of little-endian data that never leaves its bytes: past the end it returns 0 and `failed` stays set.
-class ByteReader {
-public:
-  explicit ByteReader(llvm::ArrayRef<uint8_t> bytes, size_t at = 0) : bytes(bytes), at(at) {}
-  uint64_t take(unsigned size);
-  uint64_t uleb();
-  int64_t sleb();
-  llvm::StringRef string();
-  void skip(uint64_t count) { seek(count > bytes.size() - at ? bytes.size() + 1 : at + count); }
-  void seek(size_t to) {
-    failed |= to > bytes.size();
-    at = to > bytes.size() ? bytes.size() : to;
-  }
-  size_t position() const { return at; }
-  bool atEnd() const { return at >= bytes.size(); }
-
-  bool failed = false;
-
-private:
-  llvm::ArrayRef<uint8_t> bytes;
-  size_t at;
-};
-
 } // namespace osv::analysis

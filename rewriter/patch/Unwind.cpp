@@ -11,6 +11,7 @@
 //
 // No LSDA: an exception that a signal handler throws out of a stub does not stop in the function that made the call,
 // but in its callers. (In an image the signal frame shows the program's address, and it does.)
+#include "rewriter/elf/EhFrame.h"
 #include "rewriter/patch/Stages.h"
 #include "llvm/ADT/STLExtras.h"
 #include "llvm/BinaryFormat/Dwarf.h"
@@ -27,19 +28,8 @@ using namespace llvm::dwarf;
 namespace osv::patch {
 namespace {
 
-struct Cie {
-  uint64_t codeAlign = 0, returnRegister = 0;
-  int64_t dataAlign = 0;
-  uint8_t pointerEncoding = DW_EH_PE_absptr;
-  bool hasAugmentation = false;
-  ArrayRef<uint8_t> initial;
-};
-
-struct Fde {
-  AddrRange range;
-  Cie cie;
-  ArrayRef<uint8_t> program;
-};
+using elf::Cie;
+using elf::Fde;
 
 /// A rule of a call-frame program, and from which address on it holds.
 struct Rule {
@@ -47,111 +37,20 @@ struct Rule {
   ArrayRef<uint8_t> bytes;
 };
 
-struct EhFrame {
-  ArrayRef<uint8_t> bytes;
-  VAddr addr;
-};
-
-std::optional<EhFrame> findEhFrame(const elf::Image &image) {
-  if (const elf::Section *section = image.sectionNamed(".eh_frame"))
-    return EhFrame{section->bytes, section->addr};
-  if (!image.ehFrameHdr)
-    return std::nullopt;
-  ArrayRef<uint8_t> header = image.bytesFrom(image.ehFrameHdr->begin);
-  if (header.size() < 8 || header[1] != (DW_EH_PE_pcrel | DW_EH_PE_sdata4))
-    return std::nullopt;
-  VAddr addr = image.ehFrameHdr->begin + 4 + int64_t(int32_t(support::endian::read32le(&header[4])));
-  return EhFrame{image.bytesFrom(addr), addr};
-}
-
-unsigned pointerSize(uint8_t encoding) {
-  switch (encoding & 0x0f) {
-  case DW_EH_PE_udata2:
-  case DW_EH_PE_sdata2:
-    return 2;
-  case DW_EH_PE_udata4:
-  case DW_EH_PE_sdata4:
-    return 4;
-  default:
-    return 8;
-  }
-}
-
-/// Nothing when it is of a kind that is not understood: signal frames among them.
-std::optional<Cie> readCie(ArrayRef<uint8_t> body) {
-  DataExtractor data(body, /*IsLittleEndian=*/true, 8);
-  DataExtractor::Cursor at(0);
-  Cie cie;
-  uint8_t version = data.getU8(at);
-  StringRef augmentation = data.getCStrRef(at);
-  cie.codeAlign = data.getULEB128(at);
-  cie.dataAlign = data.getSLEB128(at);
-  cie.returnRegister = version == 1 ? data.getU8(at) : data.getULEB128(at);
-  if (augmentation.consume_front("z")) {
-    cie.hasAugmentation = true;
-    uint64_t size = data.getULEB128(at), end = at.tell() + size;
-    for (char c : augmentation) {
-      if (c == 'R')
-        cie.pointerEncoding = data.getU8(at);
-      else if (c == 'L')
-        data.getU8(at);
-      else if (c == 'P')
-        data.skip(at, pointerSize(data.getU8(at)));
-      else
-        version = 0;
-    }
-    if (at && end >= at.tell() && end <= body.size())
-      data.skip(at, end - at.tell());
-  } else if (!augmentation.empty()) {
-    version = 0;
-  }
-  bool good = at && (version == 1 || version == 3) && cie.codeAlign == 1 && cie.returnRegister < 128;
-  if (good)
-    cie.initial = body.drop_front(at.tell());
-  consumeError(at.takeError());
-  return good ? std::optional(cie) : std::nullopt;
+/// Signal frames among others are not.
+bool isUnderstood(const Cie &cie) {
+  return (cie.version == 1 || cie.version == 3) && !cie.isSignalFrame && cie.codeAlign == 1 && cie.returnRegister < 128;
 }
 
 /// The FDEs that say something about one of the sorted addresses.
-std::vector<Fde> readFdes(const EhFrame &frame, ArrayRef<VAddr> wanted) {
+std::vector<Fde> readFdes(const elf::Image &image, ArrayRef<VAddr> wanted) {
   std::vector<Fde> fdes;
-  std::map<size_t, std::optional<Cie>> cies;
-  for (size_t at = 0; at + 8 <= frame.bytes.size();) {
-    uint32_t length = support::endian::read32le(&frame.bytes[at]);
-    size_t start = at + 4;
-    if (length < 4 || length >= 0xfffffff0 || length > frame.bytes.size() - start)
-      break;
-    at = start + length;
-    uint32_t id = support::endian::read32le(&frame.bytes[start]);
-    ArrayRef<uint8_t> body = frame.bytes.slice(start + 4, length - 4);
-    if (id == 0) {
-      cies[start - 4] = readCie(body);
-      continue;
-    }
-    auto cie = cies.find(start - size_t(id));
-    if (cie == cies.end() || !cie->second)
-      continue;
-    uint8_t encoding = cie->second->pointerEncoding;
-    unsigned size = pointerSize(encoding);
-    if (body.size() < 2 * size || (encoding & 0x0f) == DW_EH_PE_uleb128 || (encoding & 0x0f) == DW_EH_PE_sleb128)
-      continue;
-    DataExtractor data(body, true, 8);
-    uint64_t offset = 0;
-    bool isSigned = (encoding & 0x0f) >= DW_EH_PE_sdata2;
-    uint64_t begin = isSigned ? data.getSigned(&offset, size) : data.getUnsigned(&offset, size);
-    uint64_t extent = data.getUnsigned(&offset, size);
-    DataExtractor::Cursor place(offset);
-    if ((encoding & 0x70) == DW_EH_PE_pcrel)
-      begin += (frame.addr + (start + 4)).raw();
-    AddrRange range{VAddr(begin), VAddr(begin + extent)};
-    auto first = lower_bound(wanted, range.begin);
-    bool isWanted = first != wanted.end() && *first < range.end;
-    if (isWanted && cie->second->hasAugmentation)
-      data.skip(place, data.getULEB128(place));
-    if (isWanted && place)
-      fdes.push_back({range, *cie->second, body.drop_front(place.tell())});
-    consumeError(place.takeError());
-  }
+  elf::forEachFde(image, [&](const Fde &fde) {
+    auto first = lower_bound(wanted, fde.range.begin);
+    bool isWanted = first != wanted.end() && *first < fde.range.end;
+    if (isWanted && isUnderstood(fde.cie))
+      fdes.push_back(fde);
+  });
   llvm::sort(fdes, [](const Fde &a, const Fde &b) { return a.range.begin < b.range.begin; });
   return fdes;
 }
@@ -275,14 +174,13 @@ std::string cieBody(const Cie &cie, bool isEh) {
 
 std::vector<StubUnwind> unwindStubs(const Context &ctx) {
   std::vector<StubUnwind> result;
-  std::optional<EhFrame> frame = findEhFrame(ctx.image);
   std::vector<VAddr> wanted;
   for (const SitePlan &plan : ctx.plan.sites)
     if (plan.tactic != Tactic::None)
       wanted.push_back(plan.site);
-  if (!frame || wanted.empty())
+  if (wanted.empty())
     return result;
-  std::vector<Fde> fdes = readFdes(*frame, wanted);
+  std::vector<Fde> fdes = readFdes(ctx.image, wanted);
   std::vector<abi::StubMap> map = ctx.stubs.map;
   llvm::sort(map, [](const abi::StubMap &a, const abi::StubMap &b) { return a.stub < b.stub; });
   for (const SitePlan &plan : ctx.plan.sites) {
