@@ -111,8 +111,8 @@ private:
   std::vector<AddrRange> code;
   Roots roots;
   std::vector<VAddr> possiblePointers;
-  std::vector<VAddr> ends;         ///< Walker::Found::ends of all walks
-  std::vector<VAddr> islandBegins; ///< in islands: what is known to be entered from elsewhere; of others, some
+  std::vector<VAddr> ends;                         ///< Walker::Found::ends of all walks
+  std::vector<VAddr> islandBegins, islandPointers; ///< strict roots and what pointers proved, in islands and near
   std::vector<Table> tables;
   std::vector<VAddr> tableStarts; ///< of certain tables, ascending
   DenseSet<uint64_t> judged;
@@ -392,7 +392,7 @@ void Finder::judgePointers(std::vector<VAddr> pointers, std::vector<VAddr> &work
     }
     work.push_back(pointer);
     if (mayBeInIsland(pointer))
-      islandBegins.push_back(pointer);
+      islandPointers.push_back(pointer);
   }
 }
 
@@ -432,7 +432,7 @@ void Finder::scanData(std::vector<VAddr> &work) {
         (beginsLikeFunction(to) ? work : possiblePointers).push_back(to);
     }
   }
-  copy_if(work, std::back_inserter(islandBegins), [&](VAddr to) { return mayBeInIsland(to); });
+  copy_if(work, std::back_inserter(islandPointers), [&](VAddr to) { return mayBeInIsland(to); });
 }
 
 bool Finder::tryPossible(VAddr at) {
@@ -507,7 +507,7 @@ void Finder::run() {
   proveFrom(std::move(work));
   measureCoverage(image, map, ends);
   std::vector<VAddr> openJumps = finishTables();
-  walker.islands.inferFunctions(map, std::move(islandBegins), openJumps);
+  walker.islands.inferFunctions(map, std::move(islandBegins), islandPointers, openJumps);
   findPossible();
   sortOnThreads(map.calls);
   llvm::sort(map.taken);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-3-Clause
 //
 // Cuts what is proven in an island into *chunks*. A chunk begins where something is called, where a pointer leads that
-// proves a function, or behind an unproven hole; it ends where the next begins, at a hole, or with the island. Those
-// behind a hole are no functions: what they are part of is not known. The others become functions.
+// proves a function (and another ends), or behind an unproven hole; it ends where the next begins, at a hole, or with
+// the island. Those behind a hole are no functions: what they are part of is not known. The others become functions.
 //
 // What is asked of a function is where a jump may go that no analysis sees (CodeMap::mayBeHiddenTarget). Such a jump is
 // an indirect one, and compilers let it stay within its function: it is the `goto *` or `switch` of the source. So
@@ -67,6 +67,21 @@ private:
   std::vector<Chunk> chunks;                         ///< ascending
   std::vector<std::pair<uint32_t, uint32_t>> joined; ///< indices of chunks, each pair both ways
 };
+
+/// Whether what is before `begin` ends there, as far as one can see. A pointer that nothing else supports may be a
+/// number.
+bool isBehindEnd(const CodeMap &map, VAddr begin) {
+  const CodeMap::Region *region = map.regionAt(begin);
+  if (begin == region->range.begin)
+    return true;
+  if (std::optional<VAddr> previous = map.previousInstruction(begin)) {
+    Flow flow = map.shapeAt(*previous).flow;
+    bool isPadding = paddingLength(map.bytesFrom(*previous).take_front(begin - *previous), *previous) != 0;
+    return isPadding || (flow != Flow::Next && flow != Flow::Jcc);
+  }
+  uint8_t before = map.bytesFrom(begin - 1)[0];
+  return before == 0xc3 || before == 0x90 || before == 0xcc || before == 0x00;
+}
 
 /// Whether a hole is what a compiler put behind a `hlt` or `ud2`, from there straight to the hole's end; what it
 /// branches to is then marked. (musl's a_crash() is a `hlt` that its callers do not know to be the end.)
@@ -215,7 +230,8 @@ bool Islands::contains(VAddr addr) const {
   return next != ranges.begin() && std::prev(next)->contains(addr);
 }
 
-void Islands::inferFunctions(CodeMap &map, std::vector<VAddr> begins, ArrayRef<VAddr> openJumps) const {
+void Islands::inferFunctions(CodeMap &map, std::vector<VAddr> begins, ArrayRef<VAddr> pointers,
+                             ArrayRef<VAddr> openJumps) const {
   if (ranges.empty())
     return;
   std::vector<Branch> branches;
@@ -228,6 +244,7 @@ void Islands::inferFunctions(CodeMap &map, std::vector<VAddr> begins, ArrayRef<V
     if (isCall)
       begins.push_back(to);
   }
+  copy_if(pointers, std::back_inserter(begins), [&](VAddr pointer) { return isBehindEnd(map, pointer); });
   erase_if(begins, [&](VAddr begin) { return !contains(begin) || !map.isInstructionStart(begin); });
   llvm::sort(begins);
   begins.erase(llvm::unique(begins), begins.end());

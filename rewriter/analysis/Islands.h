@@ -21,9 +21,10 @@ public:
   bool contains(VAddr addr) const;
 
   /// Adds the islands' functions to `map.functions`. Wants all that is proven, measured, and in `map.calls` all
-  /// branches into islands, in any order. `begins` are where functions begin besides the targets of calls; `openJumps`
-  /// the indirect jumps whose targets are not known.
-  void inferFunctions(CodeMap &map, std::vector<VAddr> begins, llvm::ArrayRef<VAddr> openJumps) const;
+  /// branches into islands, in any order. `begins` are where functions begin besides the targets of calls, and
+  /// `pointers` where they do if something ends there; `openJumps` are the indirect jumps whose targets are not known.
+  void inferFunctions(CodeMap &map, std::vector<VAddr> begins, llvm::ArrayRef<VAddr> pointers,
+                      llvm::ArrayRef<VAddr> openJumps) const;
 
 private:
   static constexpr uint64_t kPage = 4096;

@@ -49,25 +49,36 @@ public:
   }
 
   SitePlan run() {
-    // Stubs, restarts and the debugger's view all go by two bytes; no compiler or library writes others.
-    if (code.shapeAt(plan.site).length != kSyscallSize) {
-      refuse(Tactic::None, "has a prefix");
-      return std::move(plan);
+    decide();
+    if (plan.tactic != Tactic::None && isAmbiguous()) {
+      refuse(Tactic::None, "overlaps with what other code would be, if it is code");
+      plan.tactic = Tactic::None;
+      plan.range = {};
+      plan.before.clear();
+      plan.after.clear();
     }
-    if (isSigreturn()) {
-      refuse(Tactic::None, "is the signal return sequence, which unwinders compare byte for byte");
-      return std::move(plan);
-    }
-    if (plan.isTarget && tryAround(Tactic::B))
-      return std::move(plan);
-    if (tryBefore() || tryAround(Tactic::Mixed))
-      return std::move(plan);
-    if (!plan.isTarget)
-      tryAround(Tactic::B);
     return std::move(plan);
   }
 
 private:
+  void decide() {
+    // Stubs, restarts and the debugger's view all go by two bytes; no compiler or library writes others.
+    if (code.shapeAt(plan.site).length != kSyscallSize) {
+      refuse(Tactic::None, "has a prefix");
+      return;
+    }
+    if (isSigreturn()) {
+      refuse(Tactic::None, "is the signal return sequence, which unwinders compare byte for byte");
+      return;
+    }
+    if (plan.isTarget && tryAround(Tactic::B))
+      return;
+    if (tryBefore() || tryAround(Tactic::Mixed))
+      return;
+    if (!plan.isTarget)
+      tryAround(Tactic::B);
+  }
+
   bool refuse(Tactic tactic, const Twine &why) {
     plan.refused.push_back({tactic, why.str()});
     return false;
@@ -97,6 +108,22 @@ private:
       return code.functionAt(addr) ? "may be the target of an indirect jump that is not understood"
                                    : "is in no known function";
     return nullptr;
+  }
+
+  /// A known instruction, proven or possible, begins inside one that moves, or one of these inside it: where no table
+  /// tells of functions, a number may have looked like a pointer.
+  bool isAmbiguous() const {
+    VAddr end = std::max(plan.range.end, plan.site + kSyscallSize);
+    VAddr begin = plan.range.begin;
+    for (VAddr at = begin - std::min<uint64_t>(begin.raw(), 14); at < end; at += 1) {
+      if (!code.isPossibleStart(at))
+        continue;
+      bool isOurs = at == plan.site || is_contained(plan.before, at) || is_contained(plan.after, at);
+      bool isApart = at + code.shapeAt(at).length <= begin;
+      if (!isOurs && !isApart)
+        return true;
+    }
+    return false;
   }
 
   /// A relocation that the program's start-up code applies would write into the bytes.
