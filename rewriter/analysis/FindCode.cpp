@@ -386,7 +386,10 @@ void Finder::judgePointers(std::vector<VAddr> pointers, std::vector<VAddr> &work
       continue;
     const Function *function = map.functionAt(pointer);
     bool isInside = function && function->range.begin != pointer;
-    if (isInside || !walker.speculate(pointer, /*wide=*/false)) {
+    // An immediate can be an address by chance, as a word of data can.
+    bool mayBeNumber = !function && !image.isPie();
+    bool isCode = mayBeNumber ? beginsLikeFunction(pointer) : !isInside && walker.speculate(pointer, /*wide=*/false);
+    if (!isCode) {
       possiblePointers.push_back(pointer);
       continue;
     }
@@ -412,6 +415,9 @@ bool Finder::beginsLikeFunction(VAddr to) const {
   } else {
     uint8_t before = region->bytes[at - 1];
     isBehindEnd = before == 0xc3 || before == 0x90 || before == 0xcc || before == 0x00;
+    if (at >= 5 &&
+        (region->bytes[at - 5] == 0xe8 || region->bytes[at - 5] == 0xe9)) // a call or jump within the program
+      isBehindEnd |= mayBeCode(to + int64_t(int32_t(support::endian::read32le(&region->bytes[at - 4]))));
   }
   return isBehindEnd && walker.speculate(to, /*wide=*/false).has_value();
 }
