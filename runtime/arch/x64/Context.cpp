@@ -177,12 +177,10 @@ void prepareSwitch(ThreadContext &c, uint64_t top, void (*resume)(), uint64_t r1
   c.rsp = reinterpret_cast<uint64_t>(slot);
 }
 
-uint32_t featuresLow() { return static_cast<uint32_t>(features.xcr0); }
-
 } // namespace
 
 uint64_t readFsBase() {
-  if (features.fsgsbase) {
+  if (features.fsgsbase) [[likely]] {
     uint64_t v;
     asm volatile("rdfsbase %0" : "=r"(v));
     return v;
@@ -190,7 +188,7 @@ uint64_t readFsBase() {
   return perCpu[gate().cpu].loadedFs;
 }
 void writeFsBase(uint64_t base) {
-  if (features.fsgsbase) {
+  if (features.fsgsbase) [[likely]] {
     asm volatile("wrfsbase %0" ::"r"(base) : "memory");
     return;
   }
@@ -271,20 +269,6 @@ void destroyContext(Thread &t) {
   c = {};
 }
 
-void fpuSave(void *dst) {
-  if (!features.xsave)
-    asm volatile("fxsave64 (%0)" ::"r"(dst) : "memory");
-  else
-    asm volatile("xsave64 (%0)" ::"r"(dst), "a"(featuresLow()), "d"(0) : "memory");
-}
-
-void fpuRestore(const void *src) {
-  if (!features.xsave)
-    asm volatile("fxrstor64 (%0)" ::"r"(src) : "memory");
-  else
-    asm volatile("xrstor64 (%0)" ::"r"(src), "a"(featuresLow()), "d"(0) : "memory");
-}
-
 void switchContext(Thread &prev, Thread &next, unsigned number) {
   PerCpu &cpu = perCpu[number];
   ThreadContext &from = prev.arch, &to = next.arch;
@@ -292,10 +276,11 @@ void switchContext(Thread &prev, Thread &next, unsigned number) {
   uint64_t fs = readFsBase();
 #endif
   if (from.usesFpu) {
-    if (features.xsaveopt)
-      asm volatile("xsaveopt64 (%0)" ::"r"(from.fpu), "a"(featuresLow()), "d"(0) : "memory");
-    else
+    if (features.xsaveopt) [[likely]] {
+      asm volatile("xsaveopt64 (%0)" ::"r"(from.fpu), "a"(static_cast<uint32_t>(features.xcr0)), "d"(0) : "memory");
+    } else {
       fpuSave(from.fpu);
+    }
     cpu.fpuOwner = &prev;
     from.fpuCpu = number;
 #ifdef OSV_TLS_GS

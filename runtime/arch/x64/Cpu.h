@@ -56,6 +56,23 @@ void initApicTimer();   ///< needs now()
 void endOfInterrupt();
 void callInterrupt(); ///< the receiving end of callOnAllCpus
 void dispatchIrq(unsigned gsi);
+/// Writes the running thread's FP state in standard (non-compacted) XSAVE form to kernel memory `dst` (64-byte aligned,
+/// features.fpuSize).
+inline void fpuSave(void *dst) {
+  if (features.xsave) [[likely]] {
+    asm volatile("xsave64 (%0)" ::"r"(dst), "a"(static_cast<uint32_t>(features.xcr0)), "d"(0) : "memory");
+  } else {
+    asm volatile("fxsave64 (%0)" ::"r"(dst) : "memory");
+  }
+}
+/// Loads it; `src` is an image that fpuSave wrote, or a constant.
+inline void fpuRestore(const void *src) {
+  if (features.xsave) [[likely]] {
+    asm volatile("xrstor64 (%0)" ::"r"(src), "a"(static_cast<uint32_t>(features.xcr0)), "d"(0) : "memory");
+  } else {
+    asm volatile("fxrstor64 (%0)" ::"r"(src) : "memory");
+  }
+}
 uint64_t readFsBase();
 void writeFsBase(uint64_t base);
 

@@ -22,9 +22,11 @@ inline IrqFlags saveAndDisableInterrupts() {
   disableInterrupts();
   return f;
 }
-inline void restoreInterrupts(IrqFlags f) {
-  if (f & kFlagIf)
-    enableInterrupts();
+inline bool restoreInterrupts(IrqFlags f) {
+  if (!(f & kFlagIf))
+    return false;
+  enableInterrupts();
+  return true;
 }
 inline void pause() { asm volatile("pause"); }
 

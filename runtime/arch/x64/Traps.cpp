@@ -343,16 +343,18 @@ extern "C" void osv_paranoid(Frame *f) {
   panicAt(*f, f->vector == kDoubleFault ? "double fault" : "machine check");
 }
 
-/// The gates' slow way out: interrupts off on entry and exit, no work left on exit.
+namespace {
+OSV_COLD void stepProgram(Frame &f) {
+  clearOwnWork(kWorkTrace);
+  f.rflags |= kFlagTf;
+}
+} // namespace
+
+/// The gates' slow way out, one piece of work at a time: interrupts off on entry.
 extern "C" void osv_exit_work(Frame *f) {
-  while (gate().work != 0) {
-    if (gate().work & kWorkTrace) {
-      clearOwnWork(kWorkTrace);
-      f->rflags |= kFlagTf;
-      continue;
-    }
-    exitToProgramWork(*f);
-  }
+  if (gate().work & kWorkTrace) [[unlikely]]
+    stepProgram(*f);
+  return exitToProgramWork(*f);
 }
 
 uint64_t nonMaskableInterrupts() { return __atomic_load_n(&osv_nmis, __ATOMIC_RELAXED); }

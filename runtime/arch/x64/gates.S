@@ -159,7 +159,7 @@ osv_frame_exit:
         addq $16, %rsp                   # vector, error
         iretq
 1:      movq %rsp, %rdi
-        callq osv_exit_work              # returns with interrupts off and no work left, but perhaps with another thread's NT
+        callq osv_exit_work              # perhaps with interrupts on, another thread's NT, or more work
         jmp osv_frame_exit
         .cfi_endproc
         .size osv_frame_call, . - osv_frame_call

@@ -54,10 +54,5 @@ uint64_t appFs();
 /// FP state of the running thread <-> memory, for signal frames. Sizes from CPUID.0Dh for the enabled XCR0.
 size_t fpuStateSize();  ///< bytes of the XSAVE image (512 for FXSAVE only)
 uint64_t fpuFeatures(); ///< XCR0; 3 without XSAVE
-/// Writes the current thread's FP state in standard (non-compacted) XSAVE form to kernel memory `dst` (64-byte aligned,
-/// fpuStateSize()).
-void fpuSave(void *dst);
-/// Loads it; `src` is an image that fpuSave wrote, or a constant.
-void fpuRestore(const void *src);
 
 } // namespace osv::arch

@@ -12,14 +12,14 @@ using IrqFlags = uint64_t;
 #if defined(OSV_HOST_TEST)
 inline bool interruptsEnabled() { return true; }
 inline IrqFlags saveAndDisableInterrupts() { return 0; }
-inline void restoreInterrupts(IrqFlags) {}
+inline bool restoreInterrupts(IrqFlags) { return true; }
 inline void enableInterrupts() {}
 inline void disableInterrupts() {}
 inline void pause() {}
 #else
 bool interruptsEnabled();
 IrqFlags saveAndDisableInterrupts();
-void restoreInterrupts(IrqFlags flags);
+bool restoreInterrupts(IrqFlags flags); ///< returns whether they are on now
 void enableInterrupts();
 void disableInterrupts();
 /// Spin-wait hint.

@@ -12,14 +12,15 @@ namespace osv::arch {
 /// signal frame on the program's stack (or the alternate one), gives the handler fresh FP state. `savedMask` is what
 /// sigreturn brings back. False: the stack cannot take the frame; nothing has changed but bytes below the stack
 /// pointer. May sleep.
-bool pushSignalFrame(Frame &frame, const siginfo_t &info, const SignalAction &action, SigSet savedMask);
+bool pushSignalFrame(Frame &frame, const SignalInfo &info, const SignalAction &action, SigSet savedMask);
 
 /// What rt_sigreturn takes from the program's stack, checked: registers go to `frame`, FP state is loaded, mask and
 /// alternate stack are returned for the caller to apply. False: no such frame, or one that no handler could have been
 /// given. May sleep.
 struct RestoredSignal {
   SigSet mask;
-  stack_t altStack;
+  uint64_t altStack, altStackSize;
+  int32_t altStackFlags;
 };
 bool popSignalFrame(Frame &frame, RestoredSignal &out);
 

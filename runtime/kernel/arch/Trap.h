@@ -41,8 +41,8 @@ void raiseFault(Frame &frame, int signo, int code, VAddr addr);
 void raisePageFault(Frame &frame, VAddr addr, bool write, bool exec);
 
 /// sched+signal: called by a gate on the way out to the program when gate().work is not 0, on the thread's kernel
-/// stack, interrupts on entry OFF, and returns with interrupts OFF and gate().work == 0. May reschedule, deliver
-/// signals (rewrites `frame`) or not return (exit).
+/// stack, interrupts OFF on entry and either way on return. Does one thing of what there is: reschedules, delivers a
+/// signal (rewrites `frame`) or does not return (exit). The gate turns interrupts off and looks again.
 void exitToProgramWork(Frame &frame);
 
 /// sched: at the exit of an interrupt that hit kernel code with preemption on and kWorkReschedule set. Interrupts off.

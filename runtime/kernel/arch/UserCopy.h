@@ -6,6 +6,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 namespace osv::arch {
 /// Copies `n` bytes; returns the number of bytes NOT copied (0: all).
@@ -14,8 +15,10 @@ extern "C" size_t osv_user_copy(void *dst, const void *src, size_t n);
 extern "C" long osv_user_strnlen(const char *s, size_t max);
 /// Zero-fills; returns the number of bytes not written.
 extern "C" size_t osv_user_zero(void *dst, size_t n);
-/// 32-bit atomic accesses for futexes, inline; false on a fault.
-bool userLoad32(const uint32_t *src, uint32_t &out);
+/// One access of 4 or 8 bytes, by one instruction, inline; false on a fault. A chain of them with && has no other
+/// instructions: the fault itself goes to the chain's end.
+template <typename T> bool userLoad(const T *src, T &out);
+template <typename T> bool userStore(T *dst, std::type_identity_t<T> value);
 /// Compare-and-exchange: `seen` is what was there.
 bool userCompareExchange32(uint32_t *dst, uint32_t expected, uint32_t desired, uint32_t &seen);
 } // namespace osv::arch

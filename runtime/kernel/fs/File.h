@@ -43,7 +43,7 @@ public:
   /// buffer -> dst (write(2))
   Result<size_t> copyIn(void *dst, size_t n) {
     n = n < left ? n : left;
-    const void *src = single.iov_base ? static_cast<char *>(single.iov_base) + offset : nullptr;
+    const void *src = position();
     if (!isSimple(src, n) || arch::osv_user_copy(dst, src, n) != 0) [[unlikely]]
       return move<true>(dst, n);
     return advance(n);
@@ -51,7 +51,7 @@ public:
   /// src -> buffer (read(2))
   Result<size_t> copyOut(const void *src, size_t n) {
     n = n < left ? n : left;
-    void *dst = single.iov_base ? static_cast<char *>(single.iov_base) + offset : nullptr;
+    void *dst = position();
     if (!isSimple(dst, n) || arch::osv_user_copy(dst, src, n) != 0) [[unlikely]]
       return move<false>(const_cast<void *>(src), n);
     return advance(n);
@@ -64,11 +64,12 @@ public:
 
 private:
   IoBuffer(void *p, size_t n, bool isUser) : single{p, n}, left(n), isUser(isUser) {}
-  template <bool In> Result<size_t> move(void *mem, size_t n);
+  template <bool In> OSV_COLD Result<size_t> move(void *mem, size_t n);
   /// One run of program memory that passes the range check; a copy that faults is begun again by `move`, which counts.
   bool isSimple(const void *p, size_t n) const {
     return isUser && vec.empty() && n && isUserRange(reinterpret_cast<uint64_t>(p), n);
   }
+  void *position() const { return reinterpret_cast<void *>(reinterpret_cast<uint64_t>(single.iov_base) + offset); }
   size_t advance(size_t n) {
     offset += n;
     left -= n;

@@ -44,6 +44,7 @@ __attribute__((noinline)) Result<void> Pipe::resize(uint32_t bytes) {
   return {};
 }
 
+/// Sleeps until there is data or no writer is left. Lock held.
 __attribute__((noinline)) Result<void> Pipe::waitForData(bool nonBlocking) {
   if (writers == 0)
     return {};
@@ -56,16 +57,9 @@ __attribute__((noinline)) Result<void> Pipe::waitForData(bool nonBlocking) {
 }
 
 /// Lock held.
-__attribute__((noinline)) Result<size_t> Pipe::readSlow(IoBuffer &io, bool nonBlocking) {
-  if (io.remaining() == 0)
-    return size_t{0};
-  if (used() == 0) {
-    TRY(waitForData(nonBlocking));
-    if (used() == 0)
-      return size_t{0};
-  }
+Result<size_t> Pipe::readSlow(IoBuffer &io) {
   size_t done = 0;
-  do {
+  while (used() && io.remaining()) {
     uint32_t at = tail & (size - 1);
     size_t run = std::min<size_t>({used(), size - at, io.remaining()});
     auto moved = io.copyOut(ring + at, run);
@@ -78,9 +72,8 @@ __attribute__((noinline)) Result<size_t> Pipe::readSlow(IoBuffer &io, bool nonBl
     done += *moved;
     if (*moved < run)
       break;
-  } while (used() && io.remaining());
-  if (!writeQueue.empty())
-    writeQueue.wakeAll(kOut);
+  }
+  writeQueue.wakeAll(kOut);
   return done;
 }
 
@@ -114,7 +107,7 @@ Result<size_t> Pipe::fill(IoBuffer &io, size_t n) {
 }
 
 /// Lock held.
-__attribute__((noinline)) Result<size_t> Pipe::writeSlow(IoBuffer &io, bool nonBlocking) {
+Result<size_t> Pipe::writeSlow(IoBuffer &io, bool nonBlocking) {
   if (io.remaining() == 0)
     return size_t{0};
   size_t done = 0;
@@ -144,8 +137,7 @@ __attribute__((noinline)) Result<size_t> Pipe::writeSlow(IoBuffer &io, bool nonB
       return moved;
     }
     done += *moved;
-    if (!readQueue.empty())
-      readQueue.wakeAll(kIn);
+    readQueue.wakeAll(kIn);
     if (*moved < n)
       break;
   } while (io.remaining());

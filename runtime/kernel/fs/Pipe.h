@@ -22,21 +22,22 @@ public:
   static constexpr uint32_t kIn = EPOLLIN | EPOLLRDNORM, kOut = EPOLLOUT | EPOLLWRNORM;
 
   /// The straight line: what is wanted lies in one run of the ring. Everything else is readSlow's.
-  Result<size_t> read(IoBuffer &io, bool nonBlocking) {
+  [[gnu::always_inline]] Result<size_t> read(IoBuffer &io, bool nonBlocking) {
     MutexGuard g(lock);
+    if (used() == 0 && io.remaining())
+      TRY(waitForData(nonBlocking));
     uint32_t at = tail & (size - 1), there = used();
     size_t n = io.remaining() < there ? io.remaining() : there;
     if (n == 0 || n > size - at) [[unlikely]]
-      return readSlow(io, nonBlocking);
+      return readSlow(io);
     Result<size_t> moved(Errno::Fault);
     [[clang::always_inline]] moved = io.copyOut(ring + at, n);
     tail += moved ? static_cast<uint32_t>(*moved) : 0;
-    if (!writeQueue.empty()) [[unlikely]]
-      writeQueue.wakeAll(kOut);
+    writeQueue.wakeAll(kOut);
     return moved;
   }
   /// Likewise: all of it fits into one run.
-  Result<size_t> write(IoBuffer &io, bool nonBlocking) {
+  [[gnu::always_inline]] Result<size_t> write(IoBuffer &io, bool nonBlocking) {
     MutexGuard g(lock);
     uint32_t at = head & (size - 1), room = size - used();
     size_t n = io.remaining();
@@ -45,8 +46,7 @@ public:
     Result<size_t> moved(Errno::Fault);
     [[clang::always_inline]] moved = io.copyIn(ring + at, n);
     head += moved ? static_cast<uint32_t>(*moved) : 0;
-    if (!readQueue.empty()) [[unlikely]]
-      readQueue.wakeAll(kIn);
+    readQueue.wakeAll(kIn);
     return moved;
   }
   uint32_t poll(bool reader, bool writer);
@@ -67,8 +67,8 @@ public:
   uint32_t readerOpens = 0, writerOpens = 0; ///< ever opened: what a blocking open of a fifo waits for
 
 private:
-  Result<size_t> readSlow(IoBuffer &io, bool nonBlocking);
-  Result<size_t> writeSlow(IoBuffer &io, bool nonBlocking);
+  OSV_COLD Result<size_t> readSlow(IoBuffer &io);
+  OSV_COLD Result<size_t> writeSlow(IoBuffer &io, bool nonBlocking);
   Result<void> waitForData(bool nonBlocking);
   Result<void> waitForRoom(uint32_t wanted, bool nonBlocking);
   Result<void> resize(uint32_t bytes);

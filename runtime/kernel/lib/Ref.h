@@ -4,6 +4,7 @@
 // the object (virtual destructor of T). Thread-safe; may be copied with interrupts off, but the last release may free
 // memory.
 #pragma once
+#include "abi/Annotations.h"
 #include <atomic>
 #include <cstdint>
 #include <utility>
@@ -51,11 +52,8 @@ public:
   /// still whole then.
   void reset() {
     T *old = std::exchange(p, nullptr);
-    if (!old || !old->release())
-      return;
-    if constexpr (requires { old->beforeDelete(); })
-      old->beforeDelete();
-    delete old;
+    if (old && old->release()) [[unlikely]]
+      destroy(old);
   }
   T *leak() { return std::exchange(p, nullptr); }
   T *get() const { return p; }
@@ -65,6 +63,12 @@ public:
   bool operator==(const Ref &o) const { return p == o.p; }
 
 private:
+  OSV_COLD static void destroy(T *old) {
+    if constexpr (requires { old->beforeDelete(); })
+      old->beforeDelete();
+    delete old;
+  }
+
   T *p = nullptr;
 };
 

@@ -81,8 +81,15 @@ public:
   const T &operator*() const { return val; }
   T *operator->() { return &val; }
   T take() { return std::move(val); }
+  /// The same error, or the value as a `U`.
+  template <typename U> Result<U> as() const {
+    Result<U> r(static_cast<U>(val));
+    r.err = err;
+    return r;
+  }
 
 private:
+  template <typename U> friend class Result;
   T val;
   int err;
 };

@@ -7,6 +7,7 @@
 // handlers. Never sleep, touch program memory (except by the `NoFault` calls of UserPtr.h) or allocate with `Wait`
 // semantics while one is held. Lock order: docs/locking.md.
 #pragma once
+#include "abi/Annotations.h"
 #include "abi/Gate.h"
 #include "kernel/arch/Cpu.h"
 #include <atomic>
@@ -15,7 +16,7 @@
 namespace osv {
 
 /// A reschedule was asked for: does it, unless preemption or interrupts are off. In sched/.
-void preemptIfPossible();
+OSV_COLD void preemptIfPossible();
 
 inline void preemptDisable() {
   gate().preemptCount++;
@@ -85,14 +86,32 @@ public:
   explicit IrqSpinGuard(SpinLock &l) : lock(l), flags(arch::saveAndDisableInterrupts()) { lock.lockRaw(); }
   ~IrqSpinGuard() {
     lock.unlockRaw();
-    arch::restoreInterrupts(flags);
-    preemptIfAsked();
+    if (arch::restoreInterrupts(flags))
+      preemptIfAsked();
   }
   IrqSpinGuard(const IrqSpinGuard &) = delete;
 
 private:
   SpinLock &lock;
   arch::IrqFlags flags;
+};
+
+/// The same for code that has them on anyway.
+class IrqOffSpinGuard {
+public:
+  explicit IrqOffSpinGuard(SpinLock &l) : lock(l) {
+    arch::disableInterrupts();
+    lock.lockRaw();
+  }
+  ~IrqOffSpinGuard() {
+    lock.unlockRaw();
+    arch::enableInterrupts();
+    preemptIfAsked();
+  }
+  IrqOffSpinGuard(const IrqOffSpinGuard &) = delete;
+
+private:
+  SpinLock &lock;
 };
 
 } // namespace osv

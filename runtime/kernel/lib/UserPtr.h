@@ -15,14 +15,15 @@
 
 namespace osv {
 
-/// Is [addr, addr+len) entirely program address space? An empty range is.
+/// Is [addr, addr+len) entirely program address space? An empty range is. Below and above the kernel's image there is
+/// one end each that it may not cross.
 inline bool isUserRange(uint64_t addr, size_t len) {
+  auto endsBefore = [addr, len](uint64_t end) { return len <= end && addr <= end - len; }; // no sum that overflows
   if (len == 0)
     return true;
-  uint64_t end;
-  if (__builtin_add_overflow(addr, len, &end) || end > arch::kUserMax.value)
-    return false;
-  return addr >= arch::kernelImageEnd().value || end <= arch::kernelImageStart().value; // most lie above
+  if (addr >= arch::kernelImageEnd().value) [[likely]]
+    return endsBefore(arch::kUserMax.value);
+  return endsBefore(arch::kernelImageStart().value);
 }
 
 inline Result<void> copyFromUser(void *dst, VAddr src, size_t n) {

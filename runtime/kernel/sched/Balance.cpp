@@ -38,7 +38,7 @@ Thread *takeThread(Cpu &from, unsigned to) {
 void giveThread(Cpu &to, Thread &t) {
   to.lock.lockRaw();
   to.queue.makeAbsolute(t.run);
-  enqueue(to, t);
+  enqueue(to, t, arch::ticks());
   to.lock.unlockRaw();
 }
 } // namespace

@@ -8,7 +8,7 @@
 #include "kernel/mm/AddressSpace.h"
 #include "kernel/mm/Heap.h"
 #include "kernel/sched/FutexTable.h"
-#include "kernel/sched/Scheduler.h"
+#include "kernel/sched/Wake.h"
 #include <linux/futex.h>
 #include <new>
 
@@ -20,8 +20,16 @@ constexpr unsigned kBuckets = 1u << kBucketBits;
 alignas(Bucket) std::byte bucketStorage[kBuckets * sizeof(Bucket)]; // the kernel runs no global constructors
 Bucket *buckets() { return reinterpret_cast<Bucket *>(bucketStorage); }
 
+[[gnu::always_inline]] inline void wakeInline(Bucket &b, Sleeper &w) {
+  b.waiters.erase(b.waiters.iterator_to(w));
+  arch::disableInterrupts();
+  sched::wakeBlocked(*w.thread);
+  arch::enableInterrupts(); // preemption is off: the bucket is locked
+  w.bucket.store(nullptr, std::memory_order_release);
+}
+
 /// Wakes up to `n` (at least one) waiters of `k`. Bucket locked. EINVAL when one of them waits for a PI lock.
-Result<unsigned> wakeLocked(Bucket &b, const Key &k, unsigned n, uint32_t bits) {
+[[gnu::always_inline]] inline Result<long> wakeLocked(Bucket &b, const Key &k, unsigned n, uint32_t bits) {
   unsigned count = 0;
   for (auto it = b.waiters.begin(); it != b.waiters.end();) {
     Sleeper &w = *it++;
@@ -31,11 +39,11 @@ Result<unsigned> wakeLocked(Bucket &b, const Key &k, unsigned n, uint32_t bits) 
       return Errno::Inval;
     if (!(w.bits & bits))
       continue;
-    wakeWaiter(b, w);
+    wakeInline(b, w);
     if (++count == n) [[likely]]
       break;
   }
-  return count;
+  return long{count};
 }
 } // namespace
 
@@ -43,7 +51,7 @@ Bucket &bucketOf(const Key &k) { return buckets()[hashOf(k)]; }
 
 namespace {
 /// The key of a word without FUTEX_PRIVATE_FLAG: what is mapped there decides.
-[[gnu::noinline]] Result<Key> sharedKey(AddressSpace &space, VAddr word) {
+OSV_COLD Result<Key> sharedKey(AddressSpace &space, VAddr word) {
   if (space.isShared(word)) {
     for (;;) {
       arch::Mapping m;
@@ -62,10 +70,7 @@ namespace {
 [[gnu::always_inline]] inline Result<Key> keyOfInline(VAddr word, FutexScope scope) {
   if (word.value & 3) [[unlikely]]
     return Errno::Inval;
-  // isUserRange of four bytes: aligned ones are in one page, and the ranges consist of pages.
-  if (word >= arch::kUserMax) [[unlikely]]
-    return Errno::Fault;
-  if (word < arch::kernelImageEnd() && word >= arch::kernelImageStart()) [[unlikely]]
+  if (!isUserRange(word.value, sizeof(uint32_t))) [[unlikely]]
     return Errno::Fault;
   AddressSpace &space = *currentProcess().addressSpace;
   Key k{reinterpret_cast<uint64_t>(&space), word.value};
@@ -82,7 +87,7 @@ namespace {
 Result<Key> keyOf(VAddr word, FutexScope scope) { return keyOfInline(word, scope); }
 
 bool loadNow(VAddr word, uint32_t &value) {
-  return arch::userLoad32(reinterpret_cast<const uint32_t *>(word.value), value);
+  return arch::userLoad(reinterpret_cast<const uint32_t *>(word.value), value);
 }
 
 bool exchangeNow(VAddr word, uint32_t expected, uint32_t desired, uint32_t &seen) {
@@ -97,11 +102,7 @@ Result<void> faultIn(VAddr word, bool write) {
   return {};
 }
 
-void wakeWaiter(Bucket &b, Sleeper &w) {
-  b.waiters.erase(b.waiters.iterator_to(w));
-  w.thread->wake();
-  w.bucket.store(nullptr, std::memory_order_release);
-}
+void wakeWaiter(Bucket &b, Sleeper &w) { wakeInline(b, w); }
 
 namespace {
 /// Calls `fn` with the waiter's bucket locked, if it is queued; false when it is not.
@@ -146,7 +147,7 @@ bool stillQueued(Sleeper &w) {
 
 namespace {
 /// sleepOn for a wait that has failed or ended without a cause; the latter goes on.
-[[gnu::noinline]] Result<void> sleepAgain(Sleeper &w, Nanos deadline, Result<void> r) {
+OSV_COLD Result<void> sleepAgain(Sleeper &w, Nanos deadline, Result<void> r) {
   for (;;) {
     if (!r.ok())
       return unqueue(w) ? r : Result<void>();
@@ -209,7 +210,7 @@ Result<void> futexWait(VAddr word, FutexScope scope, uint32_t expected, uint32_t
   return sleepOnInline(w, deadline);
 }
 
-Result<unsigned> futexWake(VAddr word, FutexScope scope, unsigned n, uint32_t bits) {
+Result<long> futexWake(VAddr word, FutexScope scope, unsigned n, uint32_t bits) {
   Key k = TRY(keyOfInline(word, scope));
   Bucket &b = bucketOf(k);
   SpinGuard g(b.lock);
@@ -273,10 +274,10 @@ Result<unsigned> futexWakeOp(VAddr first, VAddr second, FutexScope scope, unsign
       }
       if (there) {
         bool also = TRY(meetsCondition(op, old));
-        unsigned count = TRY(wakeLocked(a, one, n, ~0u));
+        long count = TRY(wakeLocked(a, one, n, ~0u));
         if (also)
           count += TRY(wakeLocked(b, two, n2, ~0u));
-        return count;
+        return static_cast<unsigned>(count);
       }
     }
     TRY(faultIn(second, true));

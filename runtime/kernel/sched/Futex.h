@@ -18,7 +18,7 @@ enum class FutexScope : bool { Private, Shared };
 /// ETIMEDOUT, RestartSys.
 Result<void> futexWait(VAddr word, FutexScope scope, uint32_t expected, uint32_t bits, Nanos deadline);
 /// Wakes up to `n` waiters whose bits meet `bits`; the number woken. EFAULT for a shared word that is not mapped.
-Result<unsigned> futexWake(VAddr word, FutexScope scope, unsigned n, uint32_t bits = ~0u);
+Result<long> futexWake(VAddr word, FutexScope scope, unsigned n, uint32_t bits = ~0u);
 /// Wakes up to `n` and moves up to `moved` of the others to `target`. With `expected`, EAGAIN unless the word is that.
 /// Returns the number woken and, in `*requeued`, moved.
 Result<unsigned> futexRequeue(VAddr word, VAddr target, FutexScope scope, unsigned n, unsigned moved,

@@ -69,7 +69,7 @@ bool loadNow(VAddr word, uint32_t &value);
 /// Compare-and-exchange likewise; `seen` is what was there.
 bool exchangeNow(VAddr word, uint32_t expected, uint32_t desired, uint32_t &seen);
 /// Makes the page present (for writing), with preemption on. EFAULT.
-Result<void> faultIn(VAddr word, bool write);
+OSV_COLD Result<void> faultIn(VAddr word, bool write);
 
 /// Takes a waiter off its bucket, which is locked, and wakes its thread. The waiter is gone afterwards.
 void wakeWaiter(Bucket &b, Sleeper &w);

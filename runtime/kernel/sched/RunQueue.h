@@ -15,6 +15,7 @@
 // The first in order is held by a pointer, and only the others are in the tree: with one thread waiting, which is what
 // two threads that wake each other make, coming and going is a store each.
 #pragma once
+#include "abi/Annotations.h"
 #include <boost/intrusive/set.hpp>
 #include <cstdint>
 
@@ -68,6 +69,18 @@ public:
     else
       removeFromMore(e);
   }
+  /// Takes the first in order out; null when there is none.
+  SchedEntity *takeFirst() {
+    SchedEntity *e = head;
+    if (!e)
+      return nullptr;
+    e->queued = false;
+    if (rest.empty()) [[likely]]
+      head = nullptr;
+    else
+      removeFromMore(*e);
+    return e;
+  }
   /// `ran` nanoseconds of CPU time have gone to `e`, which is not in the queue.
   void charge(SchedEntity &e, uint64_t ran) {
     if (e.realTime())
@@ -118,7 +131,7 @@ public:
   uint64_t floor() const { return minVruntime; }
 
 private:
-  [[gnu::noinline]] void insertMore(SchedEntity &e) {
+  OSV_COLD void insertMore(SchedEntity &e) {
     if (!e.before(*head)) {
       rest.insert(e);
       return;
@@ -126,7 +139,7 @@ private:
     rest.push_front(*head);
     head = &e;
   }
-  [[gnu::noinline]] void removeFromMore(SchedEntity &e) {
+  OSV_COLD void removeFromMore(SchedEntity &e) {
     SchedEntity &out = &e == head ? *rest.begin() : e;
     if (&e == head)
       head = &out;

@@ -26,7 +26,7 @@
 #include "kernel/Process.h"
 #include "kernel/mm/Heap.h"
 #include "kernel/sched/Futex.h"
-#include "kernel/sched/SchedulerState.h"
+#include "kernel/sched/Wake.h"
 #include "kernel/signal/Signal.h"
 #include "kernel/time/Time.h"
 #include <linux/sched.h>
@@ -39,13 +39,11 @@ std::atomic<uint64_t> onlineMask{0};
 std::atomic<uint64_t> idleMask{0};
 Nanos slice = 4'000'000;
 Ticks sliceTicks, patienceTicks, soonTicks; // setSlice
+uint64_t wakeGranularity, sleepCredit;
 
 namespace {
 
 alignas(Thread) std::byte bootIdleStorage[sizeof(Thread)]; // CPU 0 needs one before there is a heap
-
-uint64_t wakeGranularity; ///< how far behind the running thread a woken one must be to take the CPU from it
-uint64_t sleepCredit;     ///< how much of its sleep a woken thread may keep
 
 void setSlice(Nanos n) {
   slice = n;
@@ -56,17 +54,11 @@ void setSlice(Nanos n) {
   soonTicks = arch::nanosToTicks(kBlocksSoon);
 }
 
-/// See to it that the timer fires when the slice ends. This CPU's, locked, with a thread in the queue.
-void armSlice(Cpu &c) {
-  if (c.sliceStart + sliceTicks >= c.timerPromise) [[likely]]
-    return;
-  if (!c.running->run.realTime() || c.running->run.roundRobin) // SCHED_FIFO has no slices
-    sliceDeadlineChanged();                                    // asks sliceDeadline(), which makes the new promise
-}
-
-void askForReschedule() {
-  if (!(gate().work & kWorkReschedule))
-    setOwnWork(kWorkReschedule);
+OSV_COLD void seeOff(Thread &left) {
+  if (left.state.load(std::memory_order_relaxed) == ThreadState::Dead)
+    buryThread(left);
+  else
+    placeThread(left);
 }
 
 /// The arriving thread's half of a switch: releases what the leaving one locked, and sees to `leaving`.
@@ -75,15 +67,16 @@ void finishSwitch() {
   Thread *left = c.leaving;
   c.leaving = nullptr;
   c.lock.unlockRaw();
-  if (left) [[unlikely]] {
-    if (left->state.load(std::memory_order_relaxed) == ThreadState::Dead)
-      buryThread(*left);
-    else
-      placeThread(*left);
-  }
+  if (left) [[unlikely]]
+    seeOff(*left);
 }
 
 } // namespace
+
+void promiseSlice(const Cpu &c) {
+  if (!c.running->run.realTime() || c.running->run.roundRobin) // SCHED_FIFO has no slices
+    sliceDeadlineChanged();                                    // asks sliceDeadline(), which makes the new promise
+}
 
 void account(Cpu &c, Ticks now) {
   Thread &t = *c.running;
@@ -162,8 +155,7 @@ enum class Why : uint8_t { Preempt, Yield, Block, Exit };
   c.sliceOver = false;
   c.sliceStart = now;
   Thread *next = c.idle;
-  if (SchedEntity *e = c.queue.first()) {
-    c.queue.remove(*e);
+  if (SchedEntity *e = c.queue.takeFirst()) {
     next = &threadOf(*e);
     next->state.store(ThreadState::Running, std::memory_order_relaxed);
   }
@@ -175,24 +167,24 @@ enum class Why : uint8_t { Preempt, Yield, Block, Exit };
     c.sliceStart = sliceBegin(c, now);
     armSlice(c);
   }
-  if (next == &prev) { // the idle thread, again
-    c.lock.unlockRaw();
-    return;
+  if (next->idle) [[unlikely]] {
+    if (next == &prev) { // again
+      c.lock.unlockRaw();
+      return;
+    }
+    idleMask.fetch_or(bitOf(c.number), std::memory_order_relaxed);
   }
   if (why == Why::Preempt)
     prev.preemptions++;
-  if (next->idle) [[unlikely]]
-    idleMask.fetch_or(bitOf(c.number), std::memory_order_relaxed);
-  else if (prev.idle) [[unlikely]]
+  if (prev.idle) [[unlikely]]
     idleMask.fetch_and(~bitOf(c.number), std::memory_order_relaxed);
   arch::switchContext(prev, *next, c.number);
   finishSwitch();
 }
 } // namespace
 
-namespace {
-/// `first`: the queue is empty; `here`: `c` is this CPU; `now` is a fresh time. Inline for Thread::wake.
-[[gnu::always_inline]] inline void enqueueAt(Cpu &c, Thread &t, bool first, bool here, Ticks now) {
+void enqueue(Cpu &c, Thread &t, Ticks now) {
+  bool first = c.queue.empty(), here = &c == &thisCpu();
   c.queue.insert(t.run);
   c.addLoad(1);
   Thread &running = *c.running;
@@ -214,9 +206,6 @@ namespace {
     arch::sendRescheduleIpi(c.number);
   }
 }
-} // namespace
-
-void enqueue(Cpu &c, Thread &t) { enqueueAt(c, t, c.queue.empty(), &c == &thisCpu(), arch::ticks()); }
 
 void placeThread(Thread &t) { placeThreadOn(t, chooseCpu(t, t.cpu.load(std::memory_order_relaxed))); }
 
@@ -225,7 +214,7 @@ void placeThreadOn(Thread &t, unsigned cpu) {
   t.cpu.store(c.number, std::memory_order_relaxed);
   c.lock.lockRaw();
   c.queue.makeAbsolute(t.run);
-  enqueue(c, t);
+  enqueue(c, t, arch::ticks());
   c.lock.unlockRaw();
 }
 
@@ -346,13 +335,11 @@ void exitThread() {
   __builtin_unreachable();
 }
 
-namespace {
-/// The part of Thread::wake for threads that do not just take turns on one CPU. Releases `c`.
-[[gnu::noinline]] void placeWoken(Cpu &c, Thread &t, Ticks now) {
+void sched::placeWoken(Cpu &c, Thread &t, Ticks now) {
   unsigned target = chooseCpuForWake(t, c.number);
   c.queue.placeAfterSleep(t.run, sleepCredit);
   if (target == c.number) {
-    enqueueAt(c, t, c.queue.empty(), &c == &thisCpu(), now);
+    enqueue(c, t, now);
     c.lock.unlockRaw();
   } else {
     c.queue.makeRelative(t.run);
@@ -360,30 +347,13 @@ namespace {
     placeThreadOn(t, target);
   }
 }
-} // namespace
 
 bool Thread::wake() {
   arch::IrqFlags flags = arch::saveAndDisableInterrupts();
-  wakePending.store(true, std::memory_order_relaxed); // ordered before `state` is read by the lock
-  Cpu &c = lockCpuOf(*this);
-  if (state.load(std::memory_order_relaxed) != ThreadState::Blocked) [[unlikely]] {
-    c.lock.unlockRaw();
-    arch::restoreInterrupts(flags);
-    return false;
-  }
-  state.store(ThreadState::Runnable, std::memory_order_relaxed);
-  Ticks now = arch::ticks();
-  noteWaking(now);
-  if (&c == &thisCpu() && keepsWoken(c, *this)) [[likely]] {
-    c.queue.placeAfterSleep(run, sleepCredit);
-    enqueueAt(c, *this, true, true, now);
-    c.lock.unlockRaw();
-  } else {
-    placeWoken(c, *this, now);
-  }
-  arch::restoreInterrupts(flags);
-  preemptIfAsked();
-  return true;
+  bool woken = wakeBlocked(*this);
+  if (arch::restoreInterrupts(flags))
+    preemptIfAsked();
+  return woken;
 }
 
 void startThread(Thread &t) {
@@ -418,31 +388,22 @@ void sliceExpired() {
 
 // ---- Work on the way out
 
-void notifyWork(Thread &t, uint32_t bits) {
+void notifyOther(Thread &t, uint32_t bits) {
   __atomic_fetch_or(&arch::gateOf(t).work, bits, __ATOMIC_SEQ_CST);
-  if (&t == &current()) {
-    // From an interrupt, perhaps between the thread's last look at its work and block(): it must not sleep then.
-    t.wakePending.store(true, std::memory_order_relaxed);
-    return;
-  }
   if (!t.wake() && t.state.load(std::memory_order_seq_cst) == ThreadState::Running)
     arch::sendRescheduleIpi(t.cpu.load(std::memory_order_relaxed));
 }
 
 void exitToProgramWork(Frame &frame) {
-  for (;;) {
-    uint32_t work = gate().work;
-    if (work & kWorkReschedule) {
-      scheduleFromInterrupt();
-    } else if (work & kWorkSignal) {
+  uint32_t work = gate().work;
+  if (work & kWorkReschedule)
+    return scheduleFromInterrupt();
+  if (work & kWorkSignal) {
+    if (mustExit()) [[unlikely]] {
       arch::enableInterrupts();
-      if (mustExit())
-        exitCurrentThread(0);
-      deliverSignals(frame);
-      arch::disableInterrupts();
-    } else {
-      return;
+      exitCurrentThread(0);
     }
+    deliverSignals(frame);
   }
 }
 

@@ -3,6 +3,7 @@
 // The scheduler: per-CPU run queues ordered by virtual run time, preemptive, tickless when at most one thread is
 // runnable. The design, and why no wake-up is lost, is told in Scheduler.cpp and docs/scheduler.md.
 #pragma once
+#include "abi/Annotations.h"
 #include "abi/Gate.h"
 #include "kernel/lib/Types.h"
 
@@ -57,7 +58,8 @@ void sliceExpired();
 
 /// Sets bits of `t`'s gate word and makes sure that it looks at them soon: interrupts the CPU that runs it, wakes it
 /// when it is blocked. Any context.
-void notifyWork(Thread &t, uint32_t bits);
+inline void notifyWork(Thread &t, uint32_t bits);    // Thread.h
+OSV_COLD void notifyOther(Thread &t, uint32_t bits); ///< for one that is not the running thread
 /// The same for the running thread; clears. One locked instruction each, as another CPU may set bits at any time.
 inline void setOwnWork(uint32_t bits) { __atomic_fetch_or(&gate().work, bits, __ATOMIC_SEQ_CST); }
 inline void clearOwnWork(uint32_t bits) { __atomic_fetch_and(&gate().work, ~bits, __ATOMIC_SEQ_CST); }

@@ -71,16 +71,17 @@ inline Cpu &lockCpuOf(const Thread &t) {
   }
 }
 
-/// Puts a Runnable thread into `c`'s queue and makes `c` look at it. `c` locked, interrupts off.
-void enqueue(Cpu &c, Thread &t);
+/// Puts a Runnable thread into `c`'s queue at the time `now` and makes `c` look at it. `c` locked, interrupts off.
+void enqueue(Cpu &c, Thread &t, Ticks now);
 /// Gives a Runnable thread that is in no queue to `cpu`, or a CPU of its affinity mask. No run queue locked, interrupts
 /// off.
 void placeThreadOn(Thread &t, unsigned cpu);
 void placeThread(Thread &t);
 /// The running thread wakes or makes another one now.
 inline void noteWaking(Ticks now) {
-  current().wokeOther = true;
-  current().wokeAt = now;
+  Thread &me = current();
+  me.wokeOther = true;
+  me.wokeAt = now;
 }
 /// Should `t`, which the running thread wakes, wait for this CPU, `here`, although another might be idle? When the
 /// running thread is known to block soon after (Balance.cpp).

@@ -75,6 +75,14 @@ struct Thread : RefCounted {
 
 inline void prepareToBlock() { current().wakePending.store(false, std::memory_order_seq_cst); }
 
+inline void notifyWork(Thread &t, uint32_t bits) {
+  if (&t != &current())
+    return notifyOther(t, bits);
+  setOwnWork(bits);
+  // From an interrupt, perhaps between the thread's last look at its work and block(): it must not sleep then.
+  t.wakePending.store(true, std::memory_order_relaxed);
+}
+
 /// Creates a kernel thread, not yet running. ENOMEM.
 Result<Thread *> createKernelThread(std::string_view name, void (*entry)(void *), void *arg);
 /// The same for a thread of `process` that runs `entry` in the kernel first and may go to the program

@@ -14,7 +14,7 @@
 #include "kernel/sched/WaitQueue.h"
 #include "kernel/lib/Log.h"
 #include "kernel/sched/Scheduler.h"
-#include "kernel/sched/Thread.h"
+#include "kernel/sched/Wake.h"
 #include "kernel/signal/Signal.h"
 #include "kernel/time/Time.h"
 
@@ -22,25 +22,26 @@ namespace osv {
 
 // ---- WaitQueue
 
-unsigned WaitQueue::wake(unsigned n, uint32_t events) {
-  if (entries.empty()) // a waiter that comes now tests its condition after it has queued; both sides have a locked
-                       // instruction between
-    return 0;
-  unsigned count = 0;
+namespace {
+OSV_COLD bool announce(WaitEntry &e, uint32_t events) { return e.notify(e, events); }
+} // namespace
+
+void WaitQueue::wakeQueued(unsigned n, uint32_t events) {
   IrqSpinGuard g(lock);
-  for (auto it = entries.begin(); it != entries.end() && count < n;) {
+  for (auto it = entries.begin(); it != entries.end();) {
     WaitEntry &e = *it++; // a callback may remove its own entry
     if (e.notify) {
-      count += e.notify(e, events);
+      if (announce(e, events) && --n == 0)
+        return;
       continue;
     }
     entries.erase(entries.iterator_to(e));
     e.state.store(WaitEntry::Waking, std::memory_order_release);
-    e.thread->wake();
+    sched::wakeBlocked(*e.thread);
     e.state.store(WaitEntry::Woken, std::memory_order_release);
-    count++;
+    if (--n == 0)
+      return;
   }
-  return count;
 }
 
 void WaitQueue::remove(WaitEntry &e) {
@@ -94,28 +95,6 @@ void Waiter::leave() {
     queue.wakeOne();
 }
 
-bool Waiter::takeWake() {
-  WaitEntry::State state = entry.state.load(std::memory_order_acquire);
-  if (state != WaitEntry::Waking && state != WaitEntry::Woken)
-    return false;
-  while (entry.state.load(std::memory_order_acquire) == WaitEntry::Waking) [[unlikely]]
-    arch::pause(); // the waker, on another CPU, has interrupts off and is about to finish
-  entry.state.store(WaitEntry::Idle, std::memory_order_relaxed);
-  return true;
-}
-
-/// Between prepareToBlock and the next test of the condition.
-Result<void> Waiter::sleep(Nanos deadline, WaitMode mode) {
-  gaveUp = false;
-  if (takeWake()) [[unlikely]]
-    return {};
-  Result<void> r = blockUntil(deadline, mode);
-  if (takeWake()) [[likely]]
-    return {};
-  gaveUp = !r.ok();
-  return r;
-}
-
 Result<void> Waiter::wait(SpinLock &held, Nanos deadline, WaitMode mode) {
   prepareToBlock();
   held.unlockRaw();
@@ -127,16 +106,6 @@ Result<void> Waiter::wait(SpinLock &held, Nanos deadline, WaitMode mode) {
   return r;
 }
 
-Result<void> Waiter::wait(Mutex &held, Nanos deadline, WaitMode mode) {
-  requeue();
-  prepareToBlock();
-  held.unlock(); // may wake and be preempted, never blocks
-  Result<void> r = sleep(deadline, mode);
-  // Taking the mutex may block, and so clear a wake-up meant for us: the entry's state keeps it for the next wait.
-  held.lock();
-  return r;
-}
-
 Result<void> Waiter::wait(Nanos deadline, WaitMode mode) {
   prepareToBlock();
   Result<void> r = sleep(deadline, mode);
@@ -145,6 +114,8 @@ Result<void> Waiter::wait(Nanos deadline, WaitMode mode) {
 }
 
 // ---- Mutex
+
+void Mutex::wakeNext() { waiters.wakeOne(); }
 
 void Mutex::lockSlow(Thread *holder) {
   Thread *me = &current();

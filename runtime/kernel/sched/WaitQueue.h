@@ -39,22 +39,32 @@ struct WaitEntry : boost::intrusive::list_base_hook<boost::intrusive::link_mode<
 
 class WaitQueue {
 public:
-  /// Wakes up to `n` entries in FIFO order; `events` (EPOLL* bits) is passed to notify callbacks. Returns the number
-  /// woken.
-  unsigned wake(unsigned n = ~0u, uint32_t events = ~0u);
+  /// Wakes up to `n` (at least one) entries in FIFO order; `events` (EPOLL* bits) is passed to notify callbacks. A
+  /// waiter that comes while this looks tests its condition after it has queued; both sides have a locked instruction
+  /// between.
+  void wake(unsigned n = ~0u, uint32_t events = ~0u) {
+    if (!empty())
+      wakeQueued(n, events);
+  }
   void wakeOne(uint32_t events = ~0u) { wake(1, events); }
   void wakeAll(uint32_t events = ~0u) { wake(~0u, events); }
   void add(WaitEntry &e) {
     IrqSpinGuard g(lock);
+    insert(e);
+  }
+  void remove(WaitEntry &e); ///< no-op when not queued; after it returns no callback runs or will run
+  bool empty() const { return entries.begin() == entries.end(); }
+
+private:
+  friend class Waiter;
+  void wakeQueued(unsigned n, uint32_t events);
+  void insert(WaitEntry &e) {
     e.state.store(WaitEntry::Queued, std::memory_order_relaxed);
     entries.push_back(e);
     // The waiter tests its condition now, and wake() looks at the list without the lock.
     std::atomic_thread_fence(std::memory_order_seq_cst);
   }
-  void remove(WaitEntry &e); ///< no-op when not queued; after it returns no callback runs or will run
-  bool empty() const { return entries.empty(); }
 
-private:
   mutable SpinLock lock;
   boost::intrusive::list<WaitEntry, boost::intrusive::constant_time_size<false>> entries;
 };
@@ -65,7 +75,7 @@ class Waiter {
 public:
   explicit Waiter(WaitQueue &q) : queue(q) {
     entry.thread = &current();
-    queue.add(entry);
+    join();
   }
   ~Waiter() {
     if (entry.state.load(std::memory_order_acquire) != WaitEntry::Idle) [[unlikely]]
@@ -80,14 +90,29 @@ public:
   Result<void> wait(Nanos deadline = kForever, WaitMode mode = WaitMode::Interruptible); ///< no lock
 
 private:
+  /// Between prepareToBlock and the next test of the condition.
   Result<void> sleep(Nanos deadline, WaitMode mode);
   /// Has a wake come? Then the waker is done with the entry.
-  bool takeWake();
-  void requeue() {
-    if (entry.state.load(std::memory_order_relaxed) == WaitEntry::Idle)
-      queue.add(entry);
+  bool takeWake() {
+    WaitEntry::State state = entry.state.load(std::memory_order_acquire);
+    while (state == WaitEntry::Waking) [[unlikely]] {
+      arch::pause(); // the waker, on another CPU, has interrupts off and is about to finish
+      state = entry.state.load(std::memory_order_acquire);
+    }
+    if (state != WaitEntry::Woken)
+      return false;
+    entry.state.store(WaitEntry::Idle, std::memory_order_relaxed);
+    return true;
   }
-  void leave();
+  void join() { // what sleeps has interrupts on
+    IrqOffSpinGuard g(queue.lock);
+    queue.insert(entry);
+  }
+  void requeue() {
+    if (entry.state.load(std::memory_order_relaxed) == WaitEntry::Idle) [[unlikely]]
+      join();
+  }
+  OSV_COLD void leave();
 
   WaitQueue &queue;
   WaitEntry entry;
@@ -108,12 +133,13 @@ public:
       notHeld();
     owner.exchange(nullptr, std::memory_order_seq_cst); // locked: a waiter that queued before it is seen here
     if (!waiters.empty()) [[unlikely]]
-      waiters.wakeOne();
+      wakeNext();
   }
   bool heldByMe() const { return owner.load(std::memory_order_relaxed) == &current(); }
 
 private:
-  void lockSlow(Thread *holder);
+  OSV_COLD void lockSlow(Thread *holder);
+  OSV_COLD void wakeNext();
   [[noreturn]] static void notHeld();
   std::atomic<Thread *> owner{nullptr};
   WaitQueue waiters;
@@ -161,7 +187,7 @@ struct WriteGuard {
 /// The primitive under all of these: between prepareToBlock and the waiter's own test it has made itself findable;
 /// blocks until Thread::wake. Ok when woken (or spuriously), TimedOut, or RestartSys when a signal is deliverable
 /// (Interruptible only; tested before blocking too).
-Result<void> blockWithTimer(Nanos deadline, WaitMode mode);
+OSV_COLD Result<void> blockWithTimer(Nanos deadline, WaitMode mode);
 inline Result<void> blockUntil(Nanos deadline, WaitMode mode) {
   auto interrupted = [mode] { return mode == WaitMode::Interruptible && (gate().work & kWorkSignal); };
   if (interrupted()) [[unlikely]]
@@ -174,7 +200,32 @@ inline Result<void> blockUntil(Nanos deadline, WaitMode mode) {
   return r.ok() && interrupted() ? Result<void>(Errno::RestartSys) : r;
 }
 
+#if !defined(OSV_HOST_TEST) // the unit tests have their own
+inline Result<void> Waiter::sleep(Nanos deadline, WaitMode mode) {
+  gaveUp = false;
+  if (takeWake()) [[unlikely]]
+    return {};
+  Result<void> r = blockUntil(deadline, mode);
+  if (takeWake()) [[likely]]
+    return {};
+  gaveUp = !r.ok();
+  return r;
+}
+
+[[gnu::always_inline]] inline Result<void> Waiter::wait(Mutex &held, Nanos deadline, WaitMode mode) {
+  requeue();
+  prepareToBlock();
+  held.unlock(); // may wake and be preempted, never blocks
+  Result<void> r = sleep(deadline, mode);
+  // Taking the mutex may block, and so clear a wake-up meant for us: the entry's state keeps it for the next wait.
+  held.lock();
+  return r;
+}
+#endif
+
 /// Sleeps until the deadline. TimedOut never: ok means the time has come; RestartSys when interrupted.
 Result<void> sleepUntil(Nanos deadline, WaitMode mode = WaitMode::Interruptible);
 
 } // namespace osv
+
+#include "kernel/sched/Thread.h" // prepareToBlock; it needs the types above

@@ -3,7 +3,7 @@
 // Delivery: what a thread does about its signals on the way out to the program. The layout of the frame it builds is
 // arch/x64/SignalFrame.cpp's.
 //
-// One call delivers one signal. More pending ones are delivered by further calls, each on top of the frame of the one
+// One call settles one signal. More pending ones are delivered by further calls, each on top of the frame of the one
 // before, so that the handler of the last runs first, as on Linux. Signals that are ignored by now, or whose default is
 // to do nothing, are skipped.
 //
@@ -22,6 +22,7 @@
 #include "kernel/sched/Scheduler.h"
 #include "kernel/signal/Queue.h"
 #include "kernel/signal/SignalInternal.h"
+#include "kernel/time/PosixTimer.h"
 #include "kernel/time/Time.h"
 
 namespace osv {
@@ -30,9 +31,46 @@ namespace {
 constexpr uint64_t kNoSyscall = ~0ull; ///< Frame::error of a frame that must not be restarted
 constexpr uint64_t kSyscallLength = 2; ///< bytes of the instruction
 constexpr uint64_t kRestartSyscallNumber = 219;
+constexpr SigSet kIntervalTimers = sigBit(SIGALRM) | sigBit(SIGVTALRM) | sigBit(SIGPROF);
 constexpr Nanos kStopCheck = 1'000'000;
 
-void settleRestart(Frame &frame, const SignalAction *handler) {
+/// The rest of take for a signal that is pending without siginfo, or that a timer has sent.
+OSV_COLD void settleUnusual(Process &p, int signo, QueuedSignal *entry, SignalInfo &info) {
+  if (!entry) {
+    info = {};
+    info.si_signo = signo;
+    info.si_code = SI_USER; // the queue was full: who sent it is lost
+  } else {
+    info = entry->info;
+    if (entry->timer)
+      posixTimerSignalTaken(*entry->timer, info);
+    else
+      freeEntry(p, *entry);
+  }
+  if (kIntervalTimers & sigBit(signo))
+    intervalTimerSignalTaken(p, signo);
+}
+
+/// takeLocked, inline.
+[[gnu::always_inline]] inline int take(Process &p, Thread &t, SigSet wanted, SignalInfo &info) {
+  PendingSignals *from = &t.signals.pending;
+  if (!(from->set & wanted)) {
+    from = &p.signals.pending;
+    if (!(from->set & wanted))
+      return 0;
+  }
+  int signo = nextSignal(from->set & wanted);
+  QueuedSignal *entry = takePending(*from, signo);
+  if (!entry || entry->timer || (kIntervalTimers & sigBit(signo))) [[unlikely]] {
+    settleUnusual(p, signo, entry, info);
+    return signo;
+  }
+  info = entry->info;
+  freeEntry(p, *entry);
+  return signo;
+}
+
+[[gnu::always_inline]] inline void settleRestart(Frame &frame, const SignalAction *handler) {
   if (!frame.isSyscall() || frame.error == kNoSyscall)
     return;
   uint64_t number = frame.error;
@@ -62,7 +100,7 @@ void settleRestart(Frame &frame, const SignalAction *handler) {
 }
 
 /// The end of the program by a signal. Says where, as Linux's kernel log does for faults.
-[[noreturn]] void dieOf(const siginfo_t &info, const Frame &frame) {
+[[noreturn]] void dieOf(const SignalInfo &info, const Frame &frame) {
   Thread &t = current();
   if (kSynchronous & sigBit(info.si_signo) && info.si_code > 0)
     log(LogLevel::Info, "{}[{}]: signal {} code {} at {x}: ip {x} sp {x} trap {} error {}", std::string_view(t.name),
@@ -87,41 +125,23 @@ void stopProgram(int signo) {
   }
 }
 
-/// Takes the next signal that has a handler, and blocks what its handler runs with blocked; carries out default actions
-/// on the way. False: none is left.
-bool takeHandled(Thread &t, const Frame &frame, siginfo_t &info, SignalAction &action) {
-  Process &p = *t.process;
-  for (;;) {
-    int signo;
-    {
-      IrqSpinGuard guard(p.signals.lock);
-      signo = takeLocked(t, ~t.signals.blocked, info);
-      if (!signo)
-        return false;
-      action = p.signals.actions[signo - 1];
-      if (action.handler > 1) {
-        if (action.flags & SA_RESETHAND)
-          p.signals.actions[signo - 1].handler = 0;
-        setBlockedLocked(t, t.signals.blocked | action.mask | (action.flags & SA_NODEFER ? 0 : sigBit(signo)));
-        return true;
-      }
-    }
-    if (isIgnored(action, signo))
-      continue;
-    if (defaultAction(signo) == DefaultAction::Stop)
-      stopProgram(signo);
-    else
-      dieOf(info, frame);
-  }
+/// What happens to a signal without a handler.
+OSV_COLD void actByDefault(const SignalInfo &info, const SignalAction &action, const Frame &frame) {
+  if (isIgnored(action, info.si_signo))
+    return;
+  if (defaultAction(info.si_signo) == DefaultAction::Stop)
+    stopProgram(info.si_signo);
+  else
+    dieOf(info, frame);
 }
 
 /// The handler cannot be given its frame: that is a SIGSEGV, a deadly one when it was SIGSEGV's own.
-void stackOverflow(Thread &t, int signo) {
+OSV_COLD void stackOverflow(Thread &t, int signo) {
   if (signo == SIGSEGV) {
     IrqSpinGuard guard(t.process->signals.lock);
     t.process->signals.actions[SIGSEGV - 1].handler = 0;
   }
-  siginfo_t info = {};
+  SignalInfo info = {};
   info.si_signo = SIGSEGV;
   info.si_code = SI_KERNEL;
   forceSignal(t, info);
@@ -129,24 +149,50 @@ void stackOverflow(Thread &t, int signo) {
 
 } // namespace
 
+int takeLocked(Thread &t, SigSet wanted, SignalInfo &info) { return take(*t.process, t, wanted, info); }
+
+int takeSignal(SigSet wanted, SignalInfo &info) {
+  Thread &t = current();
+  IrqSpinGuard guard(t.process->signals.lock);
+  int signo = takeLocked(t, wanted & ~kUnblockable, info);
+  if (signo)
+    recalculateOwn(*t.process, t);
+  return signo;
+}
+
 void setStopHandler(bool (*fn)()) { stopHandler = fn; }
 
 void deliverSignals(Frame &frame) {
   Thread &t = current();
-  siginfo_t info;
-  SignalAction action;
-  if (t.exiting.load(std::memory_order_relaxed))
-    return; // exitToProgramWork ends the thread
+  Process &p = *t.process;
+  ProcessSignals &s = p.signals;
   SigSet before = t.signals.blocked, saved = t.signals.restoreBlocked ? t.signals.savedBlocked : before;
-  if (!takeHandled(t, frame, info, action)) {
+  SignalInfo info;
+  s.lock.lockRaw();
+  int signo = take(p, t, ~before, info);
+  if (!signo) [[unlikely]] {
+    s.lock.unlockRaw();
+    arch::enableInterrupts();
     settleRestart(frame, nullptr);
     t.signals.restoreBlocked = false;
     return setBlocked(saved);
   }
+  SignalAction &live = s.actions[signo - 1], action = live;
+  if (action.handler <= 1) [[unlikely]] {
+    s.lock.unlockRaw();
+    arch::enableInterrupts();
+    return actByDefault(info, action, frame); // kWorkSignal is still set: the gate comes again for what is left
+  }
+  if (action.flags & SA_RESETHAND) [[unlikely]]
+    live.handler = 0;
+  setBlockedLocked(p, t, before | action.mask | (action.flags & SA_NODEFER ? 0 : sigBit(signo)));
+  s.lock.unlockRaw();
+  arch::enableInterrupts();
+
   settleRestart(frame, &action);
-  if (!arch::pushSignalFrame(frame, info, action, saved)) {
+  if (!arch::pushSignalFrame(frame, info, action, saved)) [[unlikely]] {
     setBlocked(before);
-    return stackOverflow(t, info.si_signo);
+    return stackOverflow(t, signo);
   }
   t.signals.restoreBlocked = false;
 }
@@ -161,7 +207,7 @@ void raiseFault(Frame &frame, int signo, int code, VAddr addr) {
     t.signals.trapError |= kErrorUser | (addr >= arch::kUserMax ? kErrorProtection : 0);
     t.signals.trapAddress = addr.value;
   }
-  siginfo_t info = {};
+  SignalInfo info = {};
   info.si_signo = signo;
   info.si_code = code;
   if (code != SI_KERNEL)
@@ -170,13 +216,10 @@ void raiseFault(Frame &frame, int signo, int code, VAddr addr) {
 }
 
 namespace {
-extern "C" const char osv_stubs_start[], osv_stubs_end[]; // kernel.ld
-
 /// The run of a stub that holds the address; null outside stubs. The table is by original address, because that is what
 /// most who ask have; signals seldom hit a stub.
 const abi::StubMap *findRun(uint64_t rip) {
-  uint64_t start = reinterpret_cast<uint64_t>(osv_stubs_start);
-  if (rip - start >= reinterpret_cast<uint64_t>(osv_stubs_end) - start) [[likely]]
+  if (!isInStubs(rip)) [[likely]]
     return nullptr;
   for (const abi::StubMap &run : osv_image.stubs)
     if (rip - run.stub < run.size)
@@ -199,7 +242,7 @@ const abi::StubMap *firstAbove(uint64_t original) {
 }
 } // namespace
 
-uint64_t originalAddress(uint64_t rip) {
+uint64_t originalOfStub(uint64_t rip) {
   const abi::StubMap *run = findRun(rip);
   return run ? run->original + (run->flags & abi::kStubCopy ? rip - run->stub : 0) : rip;
 }
@@ -209,18 +252,9 @@ bool isQuietStep(uint64_t rip) {
   return run && (rip == run->stub ? run->flags & abi::kStubQuiet : !(run->flags & abi::kStubCopy));
 }
 
-namespace {
-/// The last stretch of program between two runs that an address fell into: signals come to the same loop again and
-/// again. A thread's own, so that the two words belong together.
-struct Stretch {
-  uint64_t start, end;
-};
 constinit thread_local Stretch untouched = {1, 0};
-} // namespace
 
-uint64_t resumeAddress(uint64_t rip) {
-  if (rip >= untouched.start && rip < untouched.end)
-    return rip;
+uint64_t findResumeAddress(uint64_t rip) {
   const abi::StubMap *first = osv_image.stubs.begin(), *next = firstAbove(rip);
   // The runs before `next` begin at or before rip. Of those that begin at the same place the first is the one to resume
   // in.

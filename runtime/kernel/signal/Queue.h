@@ -38,13 +38,14 @@ constexpr bool merges(const PendingSignals &p, int signo) { return signo < kFirs
 /// number, then by arrival, so that the next one is found at its head however many wait: a storm of real-time signals
 /// must not make each of them slow.
 inline void addPending(PendingSignals &p, int signo, QueuedSignal *entry) {
+  SigSet higher = p.set & ~(2 * sigBit(signo) - 1);
   p.set |= sigBit(signo);
   if (!entry)
     return;
-  if (p.queue.empty() || p.queue.back().info.si_signo <= signo)
+  if (!higher) [[likely]]
     return p.queue.push_back(*entry);
   auto before = p.queue.before_begin();
-  for (auto it = p.queue.begin(); it->info.si_signo <= signo; ++it)
+  for (auto it = p.queue.begin(); it != p.queue.end() && it->info.si_signo <= signo; ++it)
     before = it;
   p.queue.insert_after(before, *entry);
 }

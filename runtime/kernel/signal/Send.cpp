@@ -19,20 +19,15 @@
 namespace osv {
 namespace {
 
-constexpr SigSet kIntervalTimers = sigBit(SIGALRM) | sigBit(SIGVTALRM) | sigBit(SIGPROF);
+OSV_COLD QueuedSignal *allocateEntry() { return new (std::nothrow) QueuedSignal; }
 
-QueuedSignal *newEntry(Process &p) {
+[[gnu::always_inline]] inline QueuedSignal *newEntry(Process &p) {
   QueuedSignal *entry = std::exchange(current().signals.spare, nullptr);
-  if (!entry)
-    entry = new (std::nothrow) QueuedSignal;
+  if (!entry) [[unlikely]]
+    entry = allocateEntry();
   if (entry)
     p.signals.queued++;
   return entry;
-}
-
-void freeEntry(Process &p, QueuedSignal &entry) {
-  p.signals.queued--;
-  delete std::exchange(current().signals.spare, &entry);
 }
 
 void discard(Process &p, QueuedSignal &entry) {
@@ -80,21 +75,19 @@ void notifyOne(Process &p, int signo) {
 }
 
 /// SIGCONT takes back stop signals, and they take back SIGCONT, even when blocked or ignored.
-void cancelOpposites(Process &p, int signo) {
+OSV_COLD void cancelOpposites(Process &p, int signo) {
   if (signo == SIGCONT)
     stopped.store(false, std::memory_order_relaxed);
-  SigSet which = signo == SIGCONT ? kStopSignals : kStopSignals & sigBit(signo) ? sigBit(SIGCONT) : 0;
-  if (!which)
-    return;
+  SigSet which = signo == SIGCONT ? kStopSignals : sigBit(SIGCONT);
   flushLocked(p, p.signals.pending, which);
   IrqSpinGuard guard(p.threadsLock);
   for (Thread &t : p.threads)
     flushLocked(p, t.signals.pending, which);
 }
 
-/// Is the signal thrown away when it is sent? Not while the receiver blocks it: it may have a handler by the time it
-/// unblocks it.
-bool droppedAtOnce(Process &p, Thread *t, int signo) {
+/// Does the receiver block the signal? One that is ignored is thrown away when it is sent, but not then: it may have a
+/// handler by the time it is unblocked.
+OSV_COLD bool isBlocked(Process &p, Thread *t, int signo) {
   SigSet blocked = 0;
   if (t) {
     blocked = t->signals.blocked | t->signals.waitingFor;
@@ -105,22 +98,16 @@ bool droppedAtOnce(Process &p, Thread *t, int signo) {
       blocked = s.blocked | s.waitingFor;
     }
   }
-  return !(blocked & sigBit(signo)) && isIgnored(p.signals.actions[signo - 1], signo);
+  return blocked & sigBit(signo);
 }
 
-} // namespace
-
-constinit std::atomic<bool> stopped{false};
-
-void flushLocked(Process &p, PendingSignals &from, SigSet which) {
-  flushPending(from, which, [&p](QueuedSignal &entry) { discard(p, entry); });
-}
-
-Sent sendLocked(Process &p, Thread *t, const siginfo_t &info, QueuedSignal *entry) {
+/// The whole of sendLocked; inline for those who know whether there is a thread.
+[[gnu::always_inline]] inline Sent send(Process &p, Thread *t, const SignalInfo &info, QueuedSignal *entry) {
   int signo = info.si_signo;
   PendingSignals &pending = t ? t->signals.pending : p.signals.pending;
-  cancelOpposites(p, signo);
-  if (droppedAtOnce(p, t, signo))
+  if ((kStopSignals | sigBit(SIGCONT)) & sigBit(signo)) [[unlikely]]
+    cancelOpposites(p, signo);
+  if (isIgnored(p.signals.actions[signo - 1], signo) && !isBlocked(p, t, signo)) [[unlikely]]
     return Sent::Ignored;
   if (!entry && merges(pending, signo))
     return Sent::Merged;
@@ -143,32 +130,32 @@ Sent sendLocked(Process &p, Thread *t, const siginfo_t &info, QueuedSignal *entr
     notifyWork(*t, kWorkSignal);
   return Sent::Queued;
 }
+} // namespace
 
-Result<void> sendToThread(Thread &t, const siginfo_t &info) {
+constinit std::atomic<bool> stopped{false};
+
+void flushLocked(Process &p, PendingSignals &from, SigSet which) {
+  flushPending(from, which, [&p](QueuedSignal &entry) { discard(p, entry); });
+}
+
+Sent sendLocked(Process &p, Thread *t, const SignalInfo &info, QueuedSignal *entry) { return send(p, t, info, entry); }
+
+Result<void> sendToThread(Thread &t, const SignalInfo &info) {
   IrqSpinGuard guard(t.process->signals.lock);
-  if (sendLocked(*t.process, &t, info) == Sent::NoRoom)
+  if (send(*t.process, &t, info, nullptr) == Sent::NoRoom) [[unlikely]]
     return Errno::Again;
   return {};
 }
 
-Result<void> sendToProcess(Process &p, const siginfo_t &info) {
+Result<void> sendToProcess(Process &p, const SignalInfo &info) {
   IrqSpinGuard guard(p.signals.lock);
   if (sendLocked(p, nullptr, info) == Sent::NoRoom)
     return Errno::Again;
   return {};
 }
 
-siginfo_t userInfo(int signo, int code) {
-  siginfo_t info = {};
-  info.si_signo = signo;
-  info.si_code = code;
-  info.si_pid = currentProcess().pid;
-  info.si_uid = 0;
-  return info;
-}
-
 void sendKernelSignal(Process &p, int signo) {
-  siginfo_t info = {};
+  SignalInfo info = {};
   info.si_signo = signo;
   info.si_code = SI_KERNEL;
   (void)sendToProcess(p, info);
@@ -176,7 +163,7 @@ void sendKernelSignal(Process &p, int signo) {
 
 void sendToSelf(int signo) { (void)sendToThread(current(), userInfo(signo, SI_USER)); }
 
-void forceSignal(Thread &t, const siginfo_t &info) {
+void forceSignal(Thread &t, const SignalInfo &info) {
   ProcessSignals &s = t.process->signals;
   IrqSpinGuard guard(s.lock);
   SignalAction &action = s.actions[info.si_signo - 1];
@@ -186,44 +173,31 @@ void forceSignal(Thread &t, const siginfo_t &info) {
     t.signals.blocked &= ~bit;
   }
   sendLocked(*t.process, &t, info);
-  recalculateOwn(t);
+  recalculateOwn(*t.process, t);
 }
 
 bool signalPending(const Thread &t) {
   return __atomic_load_n(&arch::gateOf(const_cast<Thread &>(t)).work, __ATOMIC_SEQ_CST) & kWorkSignal;
 }
 
-void recalculateOwn(Thread &t) {
-  Process &p = *t.process;
-  clearOwnWork(kWorkSignal);
-  SigSet deliverable = (t.signals.pending.set | p.signals.pending.set) & ~t.signals.blocked;
-  if (deliverable || t.exiting.load(std::memory_order_seq_cst))
-    setOwnWork(kWorkSignal);
-}
-
 void recalculateWork(Thread &t) {
   IrqSpinGuard guard(t.process->signals.lock);
   if (&t == &current())
-    return recalculateOwn(t);
+    return recalculateOwn(*t.process, t);
   if ((t.signals.pending.set | t.process->signals.pending.set) & ~t.signals.blocked)
     notifyWork(t, kWorkSignal);
 }
 
 void setBlocked(SigSet mask) {
   Thread &t = current();
-  IrqSpinGuard guard(t.process->signals.lock);
-  setBlockedLocked(t, mask);
+  Process &p = *t.process;
+  IrqOffSpinGuard guard(p.signals.lock);
+  setBlockedLocked(p, t, mask);
 }
 
-void setBlockedLocked(Thread &t, SigSet mask) {
-  Process &p = *t.process;
-  mask &= ~kUnblockable;
-  // Signals of the process that this thread was perhaps chosen for, and that it now blocks, go to another one.
-  SigSet handedOn = p.signals.pending.set & mask & ~t.signals.blocked;
-  t.signals.blocked = mask;
-  for (; handedOn; handedOn &= handedOn - 1)
-    notifyOne(p, __builtin_ctzll(handedOn) + 1);
-  recalculateOwn(t);
+void handOn(Process &p, SigSet which) {
+  for (; which; which &= which - 1)
+    notifyOne(p, __builtin_ctzll(which) + 1);
 }
 
 Result<void> setTemporaryMask(UserPtr<const SigSet> mask, size_t size) {
@@ -257,44 +231,7 @@ void releaseSignals(Thread &t) {
   flushLocked(p, t.signals.pending, ~SigSet{0});
   SigSet handedOn = p.signals.pending.set & ~t.signals.blocked;
   t.signals.blocked = ~SigSet{0};
-  for (; handedOn; handedOn &= handedOn - 1)
-    notifyOne(p, __builtin_ctzll(handedOn) + 1);
-}
-
-int takeLocked(Thread &t, SigSet wanted, siginfo_t &info) {
-  Process &p = *t.process;
-  for (PendingSignals *from : {&t.signals.pending, &p.signals.pending}) {
-    SigSet candidates = from->set & wanted;
-    if (!candidates)
-      continue;
-    int signo = nextSignal(candidates);
-    QueuedSignal *entry = takePending(*from, signo);
-    if (!entry) {
-      info = {};
-      info.si_signo = signo;
-      info.si_code = SI_USER; // the queue was full: who sent it is lost
-    } else {
-      info = entry->info;
-      if (entry->timer) {
-        posixTimerSignalTaken(*entry->timer, info);
-      } else {
-        freeEntry(p, *entry);
-      }
-    }
-    if (kIntervalTimers & sigBit(signo))
-      intervalTimerSignalTaken(p, signo);
-    return signo;
-  }
-  return 0;
-}
-
-int takeSignal(SigSet wanted, siginfo_t &info) {
-  Thread &t = current();
-  IrqSpinGuard guard(t.process->signals.lock);
-  int signo = takeLocked(t, wanted & ~kUnblockable, info);
-  if (signo)
-    recalculateOwn(t);
-  return signo;
+  handOn(p, handedOn);
 }
 
 SigSet pendingSet() {

@@ -9,6 +9,7 @@
 //
 // Lock order: ProcessSignals::lock, then Process::threadsLock, then those of the scheduler.
 #pragma once
+#include "kernel/Process.h"
 #include "kernel/arch/Trap.h"
 #include "kernel/lib/Result.h"
 #include "kernel/lib/UserPtr.h"
@@ -21,16 +22,22 @@ class Process;
 // ---- Sending. Any context (interrupts included), no lock at or below ProcessSignals::lock held.
 
 /// EAGAIN when a real-time signal cannot be queued.
-Result<void> sendToThread(Thread &t, const siginfo_t &info);
-Result<void> sendToProcess(Process &p, const siginfo_t &info);
+Result<void> sendToThread(Thread &t, const SignalInfo &info);
+Result<void> sendToProcess(Process &p, const SignalInfo &info);
 /// From the kernel itself (SIGALRM, SIGINT of the console): si_code SI_KERNEL.
 void sendKernelSignal(Process &p, int signo);
 /// To the running thread, as Linux's send_sig(): SIGPIPE, SIGXFSZ.
 void sendToSelf(int signo);
 /// A signal that `t` cannot block or ignore (faults).
-void forceSignal(Thread &t, const siginfo_t &info);
-/// A siginfo with signal, code, and the sender's pid and uid (kill, tkill, ...) filled in.
-siginfo_t userInfo(int signo, int code);
+void forceSignal(Thread &t, const SignalInfo &info);
+/// A siginfo with signal, code, and the sender's pid and uid, which is 0 (kill, tkill, ...), filled in.
+inline SignalInfo userInfo(int signo, int code) {
+  SignalInfo info = {};
+  info.si_signo = signo;
+  info.si_code = code;
+  info.si_pid = currentProcess().pid;
+  return info;
+}
 
 // ---- State of a thread.
 
@@ -38,7 +45,7 @@ siginfo_t userInfo(int signo, int code);
 bool signalPending(const Thread &t);
 /// Recomputes kWorkSignal of `t` after its mask or the pending sets changed; interrupts the wait of a blocked thread.
 void recalculateWork(Thread &t);
-/// Replaces the running thread's mask (KILL and STOP are left out).
+/// Replaces the running thread's mask (KILL and STOP are left out). Interrupts on.
 void setBlocked(SigSet mask);
 /// ppoll, pselect6, epoll_pwait, sigsuspend: the mask for the time of the call. Null: nothing. EINVAL, EFAULT.
 Result<void> setTemporaryMask(UserPtr<const SigSet> mask, size_t size);
@@ -52,26 +59,42 @@ void releaseSignals(Thread &t);
 
 /// Takes a pending signal of `wanted` from the running thread or its process: its number, 0 when there is none.
 /// (sigtimedwait, signalfd)
-int takeSignal(SigSet wanted, siginfo_t &info);
+int takeSignal(SigSet wanted, SignalInfo &info);
 /// Pending for the running thread or its process.
 SigSet pendingSet();
 
 // ---- Delivery.
 
 /// Delivers one signal: rewrites `frame` to enter the handler, or carries out the default action. Called by
-/// exitToProgramWork in a loop while kWorkSignal is set. Also turns a Restart* result of a system call in `frame` into
-/// a restart or EINTR. Interrupts on.
+/// exitToProgramWork as long as kWorkSignal is set. Also turns a Restart* result of a system call in `frame` into
+/// a restart or EINTR. Interrupts off on entry, on on return.
 void deliverSignals(Frame &frame);
 
 /// How the program is stopped (SIGSTOP, SIGTSTP, ...): `fn` has the machine stopped from outside, and returns false
 /// when that is not possible.
 void setStopHandler(bool (*fn)());
 
+extern "C" const char osv_stubs_start[], osv_stubs_end[]; // kernel.ld
+inline bool isInStubs(uint64_t rip) {
+  uint64_t start = reinterpret_cast<uint64_t>(osv_stubs_start);
+  return rip - start < reinterpret_cast<uint64_t>(osv_stubs_end) - start;
+}
+OSV_COLD uint64_t originalOfStub(uint64_t rip);
 /// What the program calls the place `rip`: a stub's address becomes that of the instructions it stands for.
-uint64_t originalAddress(uint64_t rip);
+inline uint64_t originalAddress(uint64_t rip) { return isInStubs(rip) ? originalOfStub(rip) : rip; }
+
+/// The last stretch of program between two runs of the stubs' map that an address fell into: signals come to the same
+/// loop again and again. A thread's own, so that the two words belong together.
+struct Stretch {
+  uint64_t start, end;
+};
+extern constinit thread_local Stretch untouched;
+OSV_COLD uint64_t findResumeAddress(uint64_t rip);
 /// The reverse, for an address that the program wants to go on at: where it must when the rewriter has replaced what
 /// was there.
-uint64_t resumeAddress(uint64_t rip);
+inline uint64_t resumeAddress(uint64_t rip) {
+  return rip >= untouched.start && rip < untouched.end ? rip : findResumeAddress(rip);
+}
 /// A single step that ended at `rip` is an artefact of a stub, not one of the program's.
 bool isQuietStep(uint64_t rip);
 

@@ -32,7 +32,6 @@ public:
 
 using SignalFdList = boost::intrusive::list<SignalFd, boost::intrusive::constant_time_size<false>>;
 SpinLock listLock; ///< interrupts off; inside ProcessSignals::lock, outside WaitQueue's
-std::atomic<unsigned> liveSignalFds{0};
 
 /// Made on first use: the kernel runs no global constructors.
 SignalFdList &allSignalFds() {
@@ -43,7 +42,7 @@ SignalFdList &allSignalFds() {
   return *list;
 }
 
-signalfd_siginfo toRecord(const siginfo_t &info) {
+signalfd_siginfo toRecord(const SignalInfo &info) {
   signalfd_siginfo r = {};
   r.ssi_signo = static_cast<uint32_t>(info.si_signo);
   r.ssi_errno = info.si_errno;
@@ -84,7 +83,7 @@ Result<size_t> SignalFd::read(IoBuffer &io) {
   size_t done = 0;
   Waiter waiter(pollQueue);
   while (io.remaining() >= sizeof(signalfd_siginfo)) {
-    siginfo_t info;
+    SignalInfo info;
     if (!takeSignal(mask.load(std::memory_order_relaxed), info)) {
       if (done)
         break;
@@ -112,9 +111,9 @@ Result<void> SignalFd::stat(struct stat &out) {
 
 } // namespace
 
-void notifySignalFds(int signo) {
-  if (liveSignalFds.load(std::memory_order_relaxed) == 0) [[likely]]
-    return;
+std::atomic<unsigned> liveSignalFds{0};
+
+void wakeSignalFds(int signo) {
   IrqSpinGuard guard(listLock);
   for (SignalFd &f : allSignalFds())
     if (f.mask.load(std::memory_order_relaxed) & sigBit(signo))

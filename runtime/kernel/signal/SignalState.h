@@ -23,15 +23,27 @@ inline constexpr int kSignalCount = 64;
 inline constexpr int kFirstRealTime = 32;
 inline constexpr SigSet kUnblockable = sigBit(SIGKILL) | sigBit(SIGSTOP);
 
+/// What the kernel keeps of a siginfo, as Linux does: what follows in the 128 bytes of the program's is zero.
+#ifdef OSV_HOST_TEST
+using SignalInfo = siginfo_t;
+#else
+struct SignalInfo {
+  __SIGINFO;
+};
+static_assert(sizeof(SignalInfo) == 48);
+#endif
+
 struct PosixTimer;
 
 struct QueuedSignal : boost::intrusive::slist_base_hook<> {
-  siginfo_t info; ///< set by whoever queues it
+  SignalInfo info; ///< set by whoever queues it
   /// Part of this POSIX timer, not of the heap: the timer counts overruns while it is queued, and goes on when it is
   /// taken.
   PosixTimer *timer = nullptr;
 };
-using SignalQueue = boost::intrusive::slist<QueuedSignal, boost::intrusive::cache_last<true>>;
+using SignalQueue =
+    boost::intrusive::slist<QueuedSignal, boost::intrusive::cache_last<true>, boost::intrusive::linear<true>,
+                            boost::intrusive::constant_time_size<false>>;
 
 struct PendingSignals {
   SigSet set = 0;
@@ -68,16 +80,16 @@ struct ThreadSignals {
 
 /// As the program gave it to rt_sigaction (struct kernel_sigaction).
 struct SignalAction {
-  uint64_t handler = 0; ///< SIG_DFL 0, SIG_IGN 1
-  uint64_t flags = 0;
-  uint64_t restorer = 0;
-  SigSet mask = 0;
+  uint64_t handler; ///< SIG_DFL 0, SIG_IGN 1
+  uint64_t flags;
+  uint64_t restorer;
+  SigSet mask;
 };
 static_assert(sizeof(SignalAction) == 32);
 
 struct ProcessSignals {
   SpinLock lock; ///< protects everything here and every thread's `pending` of the process; taken with interrupts off
-  SignalAction actions[kSignalCount];
+  SignalAction actions[kSignalCount] = {};
   PendingSignals pending; ///< process-directed
   uint32_t queued = 0;    ///< heap entries in all queues, against RLIMIT_SIGPENDING
   int32_t lastTarget = 0; ///< tid after which the search for a thread begins

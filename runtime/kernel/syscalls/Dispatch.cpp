@@ -27,7 +27,7 @@
 namespace osv {
 namespace {
 
-[[maybe_unused]] long negated(Result<long> r) { return r.ok() ? *r : -static_cast<long>(r.error()); }
+[[gnu::always_inline]] inline long negated(Result<long> r) { return r.ok() ? *r : -static_cast<long>(r.error()); }
 
 /// Calls a handler by its parameter types, with what stands before the six registers.
 template <auto Fn> struct Adapter;
@@ -121,14 +121,23 @@ long refuse(uint32_t nr) {
   return -long{ENOSYS};
 }
 
-long callHandler(uint32_t nr, Frame &f) {
-  DirectHandler entry = entryOf(nr);
-  if (entry != &osv_frame_call && entry != &osv_left_out_call)
-    return entry(long(f.rdi), long(f.rsi), long(f.rdx), long(f.r10), long(f.r8), long(f.r9));
+/// What osv_frame_call is for when there is no tracing.
+[[gnu::always_inline]] inline long callFrameHandler(uint32_t nr, Frame &f) {
   for (const abi::FrameHandler *h = osv_frame_handlers; h->handler; h++)
     if (h->number == nr)
       return reinterpret_cast<long (*)(Frame &)>(h->handler)(f);
   return refuse(nr);
+}
+
+[[gnu::noinline]] void callTraced(uint32_t nr, Frame &f) {
+  log(LogLevel::Info, "[{}] {}({x}, {x}, {x}, {x}, {x}, {x}) ...", current().tid, syscallName(nr), f.rdi, f.rsi, f.rdx,
+      f.r10, f.r8, f.r9);
+  DirectHandler entry = entryOf(nr);
+  bool direct = entry != &osv_frame_call && entry != &osv_left_out_call;
+  long result = direct ? entry(long(f.rdi), long(f.rsi), long(f.rdx), long(f.r10), long(f.r8), long(f.r9))
+                       : callFrameHandler(nr, f);
+  f.rax = static_cast<uint64_t>(result);
+  log(LogLevel::Info, "[{}] {} = {}", current().tid, syscallName(nr), result);
 }
 
 } // namespace
@@ -140,12 +149,10 @@ uint64_t osv_native_syscalls = 0;
 /// The full-frame way (gates.S). Interrupts on.
 void osv_syscall_frame(Frame *f) {
   uint32_t nr = static_cast<uint32_t>(f->error);
-  if (tracing)
-    log(LogLevel::Info, "[{}] {}({x}, {x}, {x}, {x}, {x}, {x}) ...", current().tid, syscallName(nr), f->rdi, f->rsi,
-        f->rdx, f->r10, f->r8, f->r9);
-  f->rax = static_cast<uint64_t>(callHandler(nr, *f));
-  if (tracing)
-    log(LogLevel::Info, "[{}] {} = {}", current().tid, syscallName(nr), static_cast<int64_t>(f->rax));
+  if (tracing) [[unlikely]]
+    callTraced(nr, *f);
+  else
+    f->rax = static_cast<uint64_t>(callFrameHandler(nr, *f));
 }
 }
 

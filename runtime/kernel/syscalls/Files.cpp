@@ -22,15 +22,12 @@ Result<Ref<File>> writableFile(int fd) {
 
 /// Linux checks the whole range before it looks at the file, so that a bad pointer is EFAULT even at the end of a file.
 Result<IoBuffer> userBuffer(VAddr p, size_t n) {
-  if (static_cast<ssize_t>(n) < 0)
-    return Errno::Inval;
-  uint64_t end;
-  if (__builtin_add_overflow(p.value, n, &end) || end > arch::kUserMax.value)
-    return Errno::Fault;
+  if (n > arch::kUserMax.value || p.value > arch::kUserMax.value - n) [[unlikely]]
+    return static_cast<ssize_t>(n) < 0 ? Errno::Inval : Errno::Fault;
   return IoBuffer::user(p, std::min(n, kMaxTransfer));
 }
 
-Result<long> count(Result<size_t> r) { return r ? Result<long>(static_cast<long>(*r)) : Result<long>(r.error()); }
+Result<long> count(Result<size_t> r) { return r.as<long>(); }
 
 constexpr int kKnownRwFlags = RWF_HIPRI | RWF_DSYNC | RWF_SYNC | RWF_NOWAIT | RWF_APPEND;
 

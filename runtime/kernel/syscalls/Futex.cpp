@@ -79,11 +79,11 @@ unsigned countOf(uint32_t n) { return n > INT32_MAX ? INT32_MAX : n; }
   case FUTEX_WAIT_BITSET:
     return wait(word, scope, value, value3, deadline);
   case FUTEX_WAKE:
-    return long{TRY(futexWake(word, scope, value == 0 ? 1 : countOf(value)))};
+    return futexWake(word, scope, value == 0 ? 1 : countOf(value));
   case FUTEX_WAKE_BITSET:
     if (value3 == 0)
       return Errno::Inval;
-    return long{TRY(futexWake(word, scope, value == 0 ? 1 : countOf(value), value3))};
+    return futexWake(word, scope, value == 0 ? 1 : countOf(value), value3);
   case FUTEX_REQUEUE:
     if (value > INT32_MAX || value2 > INT32_MAX)
       return Errno::Inval;
@@ -120,11 +120,14 @@ unsigned countOf(uint32_t n) { return n > INT32_MAX ? INT32_MAX : n; }
 
 /// The two that locks are made of come first, without the others' registers to save.
 Result<long> sys_futex(uint64_t uaddr, int op, uint32_t value, uint64_t timeout, uint64_t uaddr2, uint32_t value3) {
-  if (op == (FUTEX_WAKE | FUTEX_PRIVATE_FLAG) && static_cast<int32_t>(value) > 0)
-    return long{TRY(futexWake(VAddr(uaddr), FutexScope::Private, value))};
-  if (op == (FUTEX_WAIT | FUTEX_PRIVATE_FLAG) && timeout == 0) {
-    TRY(futexWait(VAddr(uaddr), FutexScope::Private, value, FUTEX_BITSET_MATCH_ANY, kForever));
-    return 0L;
+  if (op == (FUTEX_WAKE | FUTEX_PRIVATE_FLAG)) {
+    if (static_cast<int32_t>(value) > 0) [[likely]]
+      return futexWake(VAddr(uaddr), FutexScope::Private, value);
+  } else if (op == (FUTEX_WAIT | FUTEX_PRIVATE_FLAG)) {
+    if (timeout == 0) [[likely]] {
+      TRY(futexWait(VAddr(uaddr), FutexScope::Private, value, FUTEX_BITSET_MATCH_ANY, kForever));
+      return 0L;
+    }
   }
   return anyFutex(uaddr, op, value, timeout, uaddr2, value3);
 }

@@ -15,7 +15,7 @@ namespace osv {
 enum : int { EFD_SEMAPHORE = 1, EFD_CLOEXEC = O_CLOEXEC, EFD_NONBLOCK = O_NONBLOCK };
 
 void raiseBrokenPipe() {
-  siginfo_t info = {};
+  SignalInfo info = {};
   info.si_signo = SIGPIPE;
   info.si_code = SI_USER;
   info.si_pid = currentProcess().pid;

@@ -22,47 +22,84 @@ bool validSignal(int signo) { return signo >= 1 && signo <= kSignalCount; }
 constexpr size_t kMinAltStack = 2048;
 
 /// sigaltstack(2) with the program's stack pointer `sp`.
-Result<void> setAltStack(const stack_t &stack, uint64_t sp, size_t minimum) {
+Result<void> setAltStack(uint64_t base, size_t size, int flags, uint64_t sp, size_t minimum) {
   ThreadSignals &s = current().signals;
   if (arch::onAltStack(sp, s))
     return Errno::Perm;
-  int mode = stack.ss_flags & ~static_cast<int>(SS_AUTODISARM);
+  int mode = flags & ~static_cast<int>(SS_AUTODISARM);
   if (mode != SS_DISABLE && mode != SS_ONSTACK && mode != 0)
     return Errno::Inval;
   if (mode == SS_DISABLE) {
     s.altStack = s.altStackSize = 0;
   } else {
-    if (stack.ss_size < minimum)
+    if (size < minimum)
       return Errno::NoMem;
-    s.altStack = reinterpret_cast<uint64_t>(stack.ss_sp);
-    s.altStackSize = stack.ss_size;
+    s.altStack = base;
+    s.altStackSize = size;
   }
-  s.altStackFlags = stack.ss_flags;
+  s.altStackFlags = flags;
   return {};
+}
+
+/// Does Linux know what a siginfo with this code holds?
+bool isKnownCode(int signo, int code) {
+  if (code <= SI_USER)
+    return code >= SI_DETHREAD || code == SI_ASYNCNL;
+  if (code == SI_KERNEL)
+    return true;
+  for (auto [of, last] : {std::pair{SIGILL, NSIGILL},
+                          {SIGFPE, NSIGFPE},
+                          {SIGSEGV, NSIGSEGV},
+                          {SIGBUS, NSIGBUS},
+                          {SIGTRAP, NSIGTRAP},
+                          {SIGCHLD, NSIGCHLD},
+                          {SIGSYS, NSIGSYS}})
+    if (of == signo)
+      return code <= last;
+  return code <= NSIGPOLL;
 }
 
 /// The siginfo that a program made up for rt_sigqueueinfo: it may not look like one of the kernel's or kill's, unless
 /// it goes to itself, which it always does here.
-Result<siginfo_t> readSigInfo(int signo, UserPtr<const siginfo_t> from) {
-  siginfo_t info = TRY(from.read());
-  info.si_signo = signo;
-  return info;
+Result<SignalInfo> readSigInfo(int signo, UserPtr<const siginfo_t> from) {
+  union {
+    siginfo_t whole;
+    SignalInfo info;
+    uint64_t words[sizeof(siginfo_t) / 8];
+  } u = {TRY(from.read())};
+  u.info.si_signo = signo;
+  // Linux drops what follows the part that it keeps, unless the code is one of which it does not know that this is all.
+  if (!isKnownCode(signo, u.info.si_code))
+    for (size_t i = sizeof(SignalInfo) / 8; i < std::size(u.words); i++)
+      if (u.words[i] != 0)
+        return Errno::TooBig;
+  return u.info;
 }
 
-Result<Ref<Thread>> threadToSignal(int tid, int signo) {
-  if (signo < 0 || signo > kSignalCount)
-    return Errno::Inval;
-  Ref<Thread> t = tid == current().tid ? Ref<Thread>::share(&current()) : currentProcess().findThread(tid);
+Result<void> writeSigInfo(UserPtr<siginfo_t> to, const SignalInfo &info) {
+  siginfo_t whole = {};
+  __builtin_memcpy(&whole, &info, sizeof info);
+  return to.write(whole);
+}
+
+/// Signal 0 only asks whether there is such a thread.
+Result<void> sendOrProbe(Thread &t, const SignalInfo &info) {
+  return info.si_signo ? sendToThread(t, info) : Result<void>();
+}
+
+OSV_COLD Result<void> sendToOther(int tid, const SignalInfo &info) {
+  Ref<Thread> t = currentProcess().findThread(tid);
   if (!t)
     return Errno::Srch;
-  return t;
+  return sendOrProbe(*t, info);
 }
 
-Result<long> sendToTid(int tid, int signo) {
-  Ref<Thread> t = TRY(threadToSignal(tid, signo));
-  if (signo)
-    TRY(sendToThread(*t, userInfo(signo, SI_TKILL)));
-  return 0;
+[[gnu::always_inline]] inline Result<void> sendToTid(int tid, const SignalInfo &info) {
+  if (info.si_signo < 0 || info.si_signo > kSignalCount)
+    return Errno::Inval;
+  if (tid == current().tid)
+    return sendOrProbe(current(), info);
+  return sendToOther(tid, info);
 }
 
 } // namespace
@@ -163,7 +200,7 @@ Result<long> sys_rt_sigtimedwait(UserPtr<const SigSet> set, UserPtr<siginfo_t> i
 
   Thread &t = current();
   ProcessSignals &signals = t.process->signals;
-  siginfo_t taken;
+  SignalInfo taken;
   int signo;
   {
     // Unblocked for the time of the wait, so that a sender picks and wakes this thread; `waitingFor` keeps it from
@@ -174,7 +211,7 @@ Result<long> sys_rt_sigtimedwait(UserPtr<const SigSet> set, UserPtr<siginfo_t> i
       t.signals.waitingFor = t.signals.blocked & wanted;
       t.signals.blocked &= ~wanted;
     }
-    recalculateOwn(t);
+    recalculateOwn(*t.process, t);
   }
   if (!signo) {
     Result<void> slept = deadline > monotonicNow() ? sleepUntil(deadline) : Result<void>();
@@ -182,33 +219,37 @@ Result<long> sys_rt_sigtimedwait(UserPtr<const SigSet> set, UserPtr<siginfo_t> i
     t.signals.blocked |= t.signals.waitingFor;
     t.signals.waitingFor = 0;
     signo = takeLocked(t, wanted, taken);
-    recalculateOwn(t);
+    recalculateOwn(*t.process, t);
     if (!signo)
       return slept.ok() ? Errno::Again : Errno::Intr;
   }
   if (info)
-    TRY(info.write(taken));
+    TRY(writeSigInfo(info, taken));
   return signo;
 }
 
+namespace {
+OSV_COLD void refuseSignalFrame(const Frame &frame) {
+  log(LogLevel::Info, "{}[{}]: bad frame in rt_sigreturn: ip {x} sp {x}", std::string_view(current().name),
+      current().tid, frame.rip, frame.rsp);
+  SignalInfo info = {};
+  info.si_signo = SIGSEGV;
+  info.si_code = SI_KERNEL;
+  forceSignal(current(), info);
+}
+} // namespace
+
 Result<long> sys_rt_sigreturn(Frame &frame) {
+  frame.error = ~0ull; // whatever the program had in rax is no result that could be restarted
   arch::RestoredSignal restored;
-  if (!arch::popSignalFrame(frame, restored)) {
-    log(LogLevel::Info, "{}[{}]: bad frame in rt_sigreturn: ip {x} sp {x}", std::string_view(current().name),
-        current().tid, frame.rip, frame.rsp);
-    siginfo_t info = {};
-    info.si_signo = SIGSEGV;
-    info.si_code = SI_KERNEL;
-    forceSignal(current(), info);
-    frame.error = ~0ull;
+  if (!arch::popSignalFrame(frame, restored)) [[unlikely]] {
+    refuseSignalFrame(frame);
     return 0;
   }
-  frame.error = ~0ull; // whatever the program had in rax is no result that could be restarted
   const ThreadSignals &s = current().signals;
-  const stack_t &stack = restored.altStack;
-  if (reinterpret_cast<uint64_t>(stack.ss_sp) != s.altStack || stack.ss_size != s.altStackSize ||
-      stack.ss_flags != s.altStackFlags)
-    (void)setAltStack(stack, frame.rsp, 0);
+  if (restored.altStack != s.altStack || restored.altStackSize != s.altStackSize ||
+      restored.altStackFlags != s.altStackFlags) [[unlikely]]
+    (void)setAltStack(restored.altStack, restored.altStackSize, restored.altStackFlags, frame.rsp, 0);
   setBlocked(restored.mask);
   return static_cast<long>(frame.rax);
 }
@@ -222,8 +263,10 @@ Result<long> sys_sigaltstack(Frame &frame, UserPtr<const stack_t> stack, UserPtr
   previous.ss_flags = s.altStackSize == 0 ? SS_DISABLE : arch::onAltStack(frame.rsp, s) ? SS_ONSTACK : 0;
   if (disarms)
     previous.ss_flags |= static_cast<int>(SS_AUTODISARM);
-  if (stack)
-    TRY(setAltStack(TRY(stack.read()), frame.rsp, kMinAltStack));
+  if (stack) {
+    stack_t next = TRY(stack.read());
+    TRY(setAltStack(reinterpret_cast<uint64_t>(next.ss_sp), next.ss_size, next.ss_flags, frame.rsp, kMinAltStack));
+  }
   if (old)
     TRY(old.write(previous));
   return 0;
@@ -246,7 +289,8 @@ Result<long> sys_kill(int pid, int signo) {
 Result<long> sys_tkill(int tid, int signo) {
   if (tid <= 0)
     return Errno::Inval;
-  return sendToTid(tid, signo);
+  TRY(sendToTid(tid, userInfo(signo, SI_TKILL)));
+  return 0;
 }
 
 Result<long> sys_tgkill(int pid, int tid, int signo) {
@@ -254,11 +298,12 @@ Result<long> sys_tgkill(int pid, int tid, int signo) {
     return Errno::Inval;
   if (pid != currentProcess().pid)
     return Errno::Srch;
-  return sendToTid(tid, signo);
+  TRY(sendToTid(tid, userInfo(signo, SI_TKILL)));
+  return 0;
 }
 
 Result<long> sys_rt_sigqueueinfo(int pid, int signo, UserPtr<const siginfo_t> from) {
-  siginfo_t info = TRY(readSigInfo(signo, from));
+  SignalInfo info = TRY(readSigInfo(signo, from));
   Process &p = currentProcess();
   if (pid != p.pid)
     return info.si_code >= 0 || info.si_code == SI_TKILL ? Errno::Perm : Errno::Srch;
@@ -270,14 +315,12 @@ Result<long> sys_rt_sigqueueinfo(int pid, int signo, UserPtr<const siginfo_t> fr
 }
 
 Result<long> sys_rt_tgsigqueueinfo(int pid, int tid, int signo, UserPtr<const siginfo_t> from) {
-  siginfo_t info = TRY(readSigInfo(signo, from));
+  SignalInfo info = TRY(readSigInfo(signo, from));
   if (pid <= 0 || tid <= 0)
     return Errno::Inval;
   if (pid != currentProcess().pid)
     return info.si_code >= 0 || info.si_code == SI_TKILL ? Errno::Perm : Errno::Srch;
-  Ref<Thread> t = TRY(threadToSignal(tid, signo));
-  if (signo)
-    TRY(sendToThread(*t, info));
+  TRY(sendToTid(tid, info));
   return 0;
 }
 

@@ -25,7 +25,7 @@ void posixTimerExpired(Timer &self) {
   }
   if (t.thread && t.thread->exiting.load(std::memory_order_relaxed))
     return;
-  siginfo_t info = {};
+  SignalInfo info = {};
   info.si_signo = t.signo;
   info.si_code = SI_TIMER;
   info.si_tid = t.id;
@@ -43,7 +43,7 @@ void intervalTimerExpired(Timer &self) {
   IrqSpinGuard guard(t.process->signals.lock);
   if (!t.due())
     return;
-  siginfo_t info = {};
+  SignalInfo info = {};
   info.si_signo = t.signo;
   info.si_code = SI_KERNEL;
   t.queued = sendLocked(*t.process, nullptr, info) == Sent::Queued;
@@ -177,7 +177,7 @@ Result<void> deletePosixTimer(int id) {
   return {};
 }
 
-void posixTimerSignalTaken(PosixTimer &t, siginfo_t &info) {
+void posixTimerSignalTaken(PosixTimer &t, SignalInfo &info) {
   t.queued = false;
   if (!t.active && t.interval)
     t.overrun += t.next();

@@ -27,21 +27,20 @@ void bringUp();
 static Thread *const kMe = reinterpret_cast<Thread *>(0x1000);
 
 void Mutex::lockSlow(Thread *) { panic("a mutex is taken twice"); }
+void Mutex::wakeNext() {}
 void Mutex::notHeld() { panic("a mutex is released that is not held"); }
 
-unsigned WaitQueue::wake(unsigned n, uint32_t events) {
-  unsigned count = 0;
-  for (auto it = entries.begin(); it != entries.end() && count < n;) {
+void WaitQueue::wakeQueued(unsigned n, uint32_t events) {
+  for (auto it = entries.begin(); it != entries.end() && n != 0;) {
     WaitEntry &e = *it++;
     if (e.notify) {
-      count += e.notify(e, events);
+      n -= e.notify(e, events);
     } else {
       entries.erase(entries.iterator_to(e));
       e.state = WaitEntry::Woken;
-      count++;
+      n--;
     }
   }
-  return count;
 }
 void WaitQueue::remove(WaitEntry &e) {
   if (e.state != WaitEntry::Queued)

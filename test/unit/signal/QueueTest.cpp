@@ -67,6 +67,21 @@ TEST(SignalQueue, PendingWithoutInfo) {
   EXPECT_EQ(q.p.set, sigBit(51));
 }
 
+TEST(SignalQueue, InfoBehindOneWithout) {
+  Pending q;
+  addPending(q.p, 40, nullptr); // higher, and not in the list
+  q.add(34, 1);
+  q.add(12, 2);
+  EXPECT_EQ(q.take(12), 2);
+  EXPECT_EQ(q.take(34), 1);
+  EXPECT_EQ(q.take(40), -1);
+  EXPECT_EQ(q.p.set, 0u);
+  q.add(kSignalCount, 3); // nothing can be higher
+  q.add(kSignalCount, 4);
+  EXPECT_EQ(q.take(kSignalCount), 3);
+  EXPECT_EQ(q.take(kSignalCount), 4);
+}
+
 TEST(SignalQueue, FaultsComeFirstThenTheLowest) {
   EXPECT_EQ(nextSignal(sigBit(SIGHUP) | sigBit(SIGSEGV)), SIGSEGV);
   EXPECT_EQ(nextSignal(sigBit(SIGHUP) | sigBit(SIGUSR1)), SIGHUP);
