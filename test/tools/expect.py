@@ -37,8 +37,10 @@ def main():
     parser.add_argument("--save-stderr")
     at = sys.argv.index("--")
     args = parser.parse_args(sys.argv[1:at])
-    # lit's workers ignore SIGINT, and the command would inherit that: osv-run hands it on to the program.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # lit's workers ignore SIGINT, nohup and a shell's background jobs others, and the command would inherit that: osv-run
+    # hands it on to the program.
+    for number in signal.SIGHUP, signal.SIGINT, signal.SIGQUIT:
+        signal.signal(number, signal.SIG_DFL)
     done = subprocess.run(
         sys.argv[at + 1 :],
         stdin=open(args.stdin, "rb") if args.stdin else subprocess.DEVNULL,

@@ -89,6 +89,8 @@ def closed_descriptors():
     equal(guest.returncode, 42)
 
 
-# lit's workers ignore SIGINT, and what they start inherits that; osv-run would hand it on to the program.
-signal.signal(signal.SIGINT, signal.SIG_DFL)
+# lit's workers ignore SIGINT, nohup and a shell's background jobs others, and what they start inherits that; osv-run
+# would hand it on to the program.
+for number in signal.SIGHUP, signal.SIGINT, signal.SIGQUIT:
+    signal.signal(number, signal.SIG_DFL)
 globals()[sys.argv[1].replace("-", "_")]()

@@ -47,7 +47,7 @@ class Job:
             os.setpgid(0, 0)
             os.tcsetpgrp(self.slave, os.getpgrp())
             # lit's workers ignore SIGINT, and so would the program.
-            for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTTOU):
+            for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTTOU):
                 signal.signal(number, signal.SIG_DFL)
             for fd in (0, 1, 2):
                 os.dup2(self.slave, fd)

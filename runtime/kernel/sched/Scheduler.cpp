@@ -311,8 +311,6 @@ void yield() {
   reschedule(c, Why::Yield);
 }
 
-void cancelBlock() {}
-
 void block() {
   VERIFY(gate().preemptCount == 0 && arch::interruptsEnabled());
   arch::disableInterrupts();

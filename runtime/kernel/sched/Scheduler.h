@@ -30,7 +30,6 @@ void yield();
 /// Blocks the running thread until `Thread::wake`. The caller has made itself findable by a waker first; a wake that
 /// came since `prepareToBlock` makes `block` return at once.
 inline void prepareToBlock(); // Thread.h
-void cancelBlock();
 void block();
 /// Switches away if another thread should run. Interrupts off on entry and exit.
 void scheduleFromInterrupt();

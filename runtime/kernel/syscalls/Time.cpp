@@ -44,11 +44,8 @@ Result<void> sleepOnClock(const ClockRef &clock, Nanos target) {
   Result<void> result;
   while (!alarm.expired.load(std::memory_order_acquire)) {
     prepareToBlock();
-    if (alarm.expired.load(std::memory_order_acquire) || signalPending(current())) {
-      cancelBlock();
-    } else {
+    if (!alarm.expired.load(std::memory_order_acquire) && !signalPending(current()))
       block();
-    }
     if (!alarm.expired.load(std::memory_order_acquire) && signalPending(current())) {
       result = Errno::RestartSys;
       break;
