@@ -39,6 +39,8 @@ static void onPath(const char *path) {
   SHOW(setxattr(path, "user.name", "value", 5, XATTR_CREATE));
   SHOW(setxattr(path, "user.name", "value", 5, 8));
   SHOW(setxattr(path, "user.name", huge, sizeof huge, 0));
+  SHOW(setxattr(path, "user.name", (char *)8, 5, 0));
+  SHOW(setxattr(path, longName, (char *)8, 5, 0));
   SHOW(lsetxattr(path, "trusted.name", "value", 5, XATTR_REPLACE));
   SHOW(removexattr(path, "user.name"));
   SHOW(lremovexattr(path, "trusted.name"));
