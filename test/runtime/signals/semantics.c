@@ -8,6 +8,7 @@
 // RUN: %osv-rewrite --tls=fs %t -o %t.fs.img && %osv-run --smp 2 %t.fs.img > %t.fs && diff %t.native %t.fs
 #define _GNU_SOURCE
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -237,8 +238,8 @@ static void errors(void) {
   } while (0)
   SAY(kill(getpid(), 0));
   SAY(kill(getpid(), 65));
-  SAY(kill(99999, 0));
-  SAY(syscall(SYS_tgkill, getpid(), 99999, 0));
+  SAY(kill(INT_MAX - 1, 0));
+  SAY(syscall(SYS_tgkill, getpid(), INT_MAX - 1, 0));
   SAY(syscall(SYS_tgkill, getpid(), 0, 0));
   SAY(syscall(SYS_tkill, -1, 0));
   SAY(syscall(SYS_rt_sigaction, SIGKILL, ignore, 0, 8));
