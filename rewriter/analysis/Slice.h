@@ -68,6 +68,7 @@ private:
               std::set<std::pair<VAddr, Location>> &active);
 
   const CodeMap &map;
+  size_t spent = 0;              ///< states of all slices so far
   std::map<VAddr, Graph> graphs; ///< by begin of range
   llvm::DenseMap<uint64_t, std::vector<VAddr>> callers;
 };
