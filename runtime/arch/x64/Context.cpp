@@ -3,7 +3,8 @@
 // A thread's machine context: its kernel stack, its GS block (and, in the `fs` model, its TLS block), its FP area, and
 // the switch between two of them.
 //
-// Who restores what: osv_switch (switch.S) changes stack and GS base; this file does FS and FP before that. In the `gs`
+// Who restores what: osv_switch (switch.S) changes stack and GS base; switchContext (ContextInline.h) does FS and FP
+// before that. In the `gs`
 // model FS holds the program's base as long as any thread of the program ran last; it is read back at the switch (a
 // program may have used wrfsbase itself) and written only when the next thread's differs. In the `fs` model FS holds
 // the kernel's base here, and the program's waits in the gate block.
@@ -26,10 +27,12 @@
 extern "C" osv::GateBlock osv_gate_block = {};
 
 namespace osv::arch {
+
+CpuContext cpuContexts[kMaxCpus];
+
 namespace {
 
 extern "C" {
-void osv_switch(ThreadContext *prev, const ThreadContext *next);
 void osv_thread_start();
 void osv_program_start();
 [[noreturn]] void osv_enter_program(const Frame *frame);
@@ -52,24 +55,12 @@ constexpr size_t kTcbSize = 0;
 #endif
 size_t ktlsSize() { return static_cast<size_t>(osv_ktls_end - osv_ktls_start); }
 
-/// Which program FS base and whose FP state each CPU holds; touched with interrupts off by its CPU only.
-struct PerCpu {
-  uint64_t loadedFs = 0; ///< without FSGSBASE: what the MSR holds
-  Thread *fpuOwner = nullptr;
-};
-PerCpu perCpu[kMaxCpus];
-
-GateBlock *gateInBlock(void *block) {
-  return reinterpret_cast<GateBlock *>(static_cast<char *>(block) +
-                                       (reinterpret_cast<char *>(&osv_gate_block) - osv_ktls_start));
-}
-
 /// Fills the words of a fresh copy of the template at `block` (see Gate.h for GS base).
 void initBlock(Thread &t, char *block) {
   ThreadContext &c = t.arch;
   c.block = block;
   c.gsBase = reinterpret_cast<uint64_t>(block) - reinterpret_cast<uint64_t>(osv_ktls_start);
-  GateBlock &g = *gateInBlock(block);
+  GateBlock &g = gateOf(c);
   g.self = c.gsBase;
   g.stackTop = c.stackTop;
   g.stackBottom = c.stackBottom;
@@ -150,7 +141,7 @@ Result<void> allocate(Thread &t, bool usesFpu) {
   __builtin_memset(tcb - tlsSize(), 0, tlsSize() + kTcbSize);
   __builtin_memcpy(tcb - tlsSize(), osv_tdata_start, static_cast<size_t>(osv_tdata_end - osv_tdata_start));
   *reinterpret_cast<char **>(tcb) = tcb;
-  gateInBlock(block)->kernelFs = reinterpret_cast<uint64_t>(tcb);
+  gateOf(c).kernelFs = reinterpret_cast<uint64_t>(tcb);
 #endif
   return {};
 }
@@ -179,24 +170,12 @@ void prepareSwitch(ThreadContext &c, uint64_t top, void (*resume)(), uint64_t r1
 
 } // namespace
 
-uint64_t readFsBase() {
-  if (features.fsgsbase) [[likely]] {
-    uint64_t v;
-    asm volatile("rdfsbase %0" : "=r"(v));
-    return v;
-  }
-  return perCpu[gate().cpu].loadedFs;
-}
-void writeFsBase(uint64_t base) {
-  if (features.fsgsbase) [[likely]] {
-    asm volatile("wrfsbase %0" ::"r"(base) : "memory");
-    return;
-  }
+void writeFsBaseMsr(uint64_t base) {
   writeMsr(kMsrFsBase, base);
-  perCpu[gate().cpu].loadedFs = base;
+  cpuContexts[gate().cpu].loadedFs = base;
 }
 
-GateBlock &gateOf(Thread &t) { return *gateInBlock(t.arch.block); }
+GateBlock &gateOf(Thread &t) { return gateOf(t.arch); }
 
 void initBootTls() {
   gate().self = reinterpret_cast<uint64_t>(osv_boot_block) - reinterpret_cast<uint64_t>(osv_ktls_start);
@@ -218,7 +197,7 @@ void initBootTls() {
   auto *t = new (std::nothrow) Thread;
   if (!t || !allocate(*t, false).ok())
     return nullptr;
-  gateInBlock(t->arch.block)->cpu = cpu;
+  gateOf(*t).cpu = cpu;
   t->arch.rsp = t->arch.stackTop;
   return &t->arch;
 }
@@ -257,7 +236,7 @@ Result<void> createProgramContext(Thread &t, const Frame &frame, bool setTls, ui
 }
 
 void destroyContext(Thread &t) {
-  // PerCpu::fpuOwner may still name `t`. That does no harm: a thread that gets its address begins with no fpuCpu.
+  // CpuContext::fpuOwner may still name `t`. That does no harm: a thread that gets its address begins with no fpuCpu.
   ThreadContext &c = t.arch;
   if (!c.usesFpu || !keepAsSpare(c)) {
     if (c.block)
@@ -267,39 +246,6 @@ void destroyContext(Thread &t) {
       freeKernelStack(VAddr(c.stackBottom));
   }
   c = {};
-}
-
-void switchContext(Thread &prev, Thread &next, unsigned number) {
-  PerCpu &cpu = perCpu[number];
-  ThreadContext &from = prev.arch, &to = next.arch;
-#ifdef OSV_TLS_GS
-  uint64_t fs = readFsBase();
-#endif
-  if (from.usesFpu) {
-    if (features.xsaveopt) [[likely]] {
-      asm volatile("xsaveopt64 (%0)" ::"r"(from.fpu), "a"(static_cast<uint32_t>(features.xcr0)), "d"(0) : "memory");
-    } else {
-      fpuSave(from.fpu);
-    }
-    cpu.fpuOwner = &prev;
-    from.fpuCpu = number;
-#ifdef OSV_TLS_GS
-    from.appFs = fs;
-#endif
-  }
-  if (to.usesFpu) {
-    if (cpu.fpuOwner != &next || to.fpuCpu != number)
-      fpuRestore(to.fpu);
-#ifdef OSV_TLS_GS
-    if (to.appFs != fs)
-      writeFsBase(to.appFs);
-#endif
-  }
-  gateOf(next).cpu = number;
-#ifdef OSV_TLS_FS
-  writeFsBase(gateOf(next).kernelFs);
-#endif
-  osv_switch(&from, &to);
 }
 
 void setAppFs(uint64_t base) {

@@ -73,8 +73,6 @@ inline void fpuRestore(const void *src) {
     asm volatile("fxrstor64 (%0)" ::"r"(src) : "memory");
   }
 }
-uint64_t readFsBase();
-void writeFsBase(uint64_t base);
 
 extern "C" {
 extern char osv_kernel_start[], osv_kernel_end[], osv_text_start[], osv_text_end[], osv_rodata_start[],

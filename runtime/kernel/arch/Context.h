@@ -39,9 +39,9 @@ void adoptBootContext(Thread &t);
 /// A thread's gate block, running or not. Its own thread uses gate().
 GateBlock &gateOf(Thread &t);
 
-/// Switches from the running thread `prev` to `next`, on this CPU, whose number is `cpu`. Interrupts off, run-queue
+/// Switches from the running thread to the one of `next`, on this CPU, whose number is `cpu`. Interrupts off, run-queue
 /// lock rules are the scheduler's. Returns when somebody switches back.
-void switchContext(Thread &prev, Thread &next, unsigned cpu);
+inline void switchContext(ThreadContext &prev, ThreadContext &next, unsigned cpu);
 
 /// The running thread's program FS base (ARCH_SET_FS / ARCH_GET_FS). `setAppFs` takes any canonical program address;
 /// checked by the caller.
@@ -56,3 +56,7 @@ size_t fpuStateSize();  ///< bytes of the XSAVE image (512 for FXSAVE only)
 uint64_t fpuFeatures(); ///< XCR0; 3 without XSAVE
 
 } // namespace osv::arch
+
+#if !defined(OSV_HOST_TEST)
+#include "arch/x64/ContextInline.h" // the build selects the architecture by its include path
+#endif

@@ -29,19 +29,18 @@ Bucket *buckets() { return reinterpret_cast<Bucket *>(bucketStorage); }
 }
 
 /// Wakes up to `n` (at least one) waiters of `k`. Bucket locked. EINVAL when one of them waits for a PI lock.
-[[gnu::always_inline]] inline Result<long> wakeLocked(Bucket &b, const Key &k, unsigned n, uint32_t bits) {
+OSV_COLD Result<long> wakeLocked(Bucket &b, Key k, unsigned n, uint32_t bits) {
   unsigned count = 0;
-  for (auto it = b.waiters.begin(); it != b.waiters.end();) {
+  for (auto it = b.waiters.begin(); it != b.waiters.end() && count < n;) {
     Sleeper &w = *it++;
     if (!(w.key == k))
       continue;
-    if (w.pi || w.requeuePi)
+    if (w.kind != Sleeper::Plain)
       return Errno::Inval;
     if (!(w.bits & bits))
       continue;
-    wakeInline(b, w);
-    if (++count == n) [[likely]]
-      break;
+    wakeWaiter(b, w);
+    count++;
   }
   return long{count};
 }
@@ -134,7 +133,7 @@ void enqueue(Bucket &b, Sleeper &w) {
 
 bool unqueue(Sleeper &w) {
   return withBucketOf(w, [&](Bucket &b) {
-    if (w.pi)
+    if (w.kind == Sleeper::Pi)
       return;
     b.waiters.erase(b.waiters.iterator_to(w));
     w.bucket.store(nullptr, std::memory_order_relaxed);
@@ -149,19 +148,20 @@ namespace {
 /// sleepOn for a wait that has failed or ended without a cause; the latter goes on.
 OSV_COLD Result<void> sleepAgain(Sleeper &w, Nanos deadline, Result<void> r) {
   for (;;) {
+    r = orInterrupted(r, WaitMode::Interruptible);
     if (!r.ok())
       return unqueue(w) ? r : Result<void>();
     prepareToBlock();
     if (!stillQueued(w))
       return {};
-    r = blockUntil(deadline, WaitMode::Interruptible);
+    r = blockOnce(deadline, WaitMode::Interruptible);
     if (!w.bucket.load(std::memory_order_acquire))
       return {};
   }
 }
 
 [[gnu::always_inline]] inline Result<void> sleepOnInline(Sleeper &w, Nanos deadline) {
-  Result<void> r = blockUntil(deadline, WaitMode::Interruptible);
+  Result<void> r = blockOnce(deadline, WaitMode::Interruptible);
   if (!w.bucket.load(std::memory_order_acquire)) [[likely]]
     return {};
   return sleepAgain(w, deadline, r);
@@ -174,17 +174,22 @@ namespace {
 [[gnu::always_inline]] inline Result<void> queueInline(Sleeper &w, VAddr word, uint32_t expected) {
   Bucket &b = bucketOf(w.key);
   for (;;) {
-    {
-      SpinGuard g(b.lock);
-      uint32_t value;
-      if (loadNow(word, value)) [[likely]] {
-        if (value != expected) [[unlikely]]
-          return Errno::Again;
-        prepareToBlock();
-        enqueue(b, w);
-        return {};
-      }
+    // Locked by hand: a guard's destructor would be one for all ways out, and the result be looked at after it.
+    preemptDisable();
+    b.lock.lockRaw();
+    uint32_t value;
+    bool there = loadNow(word, value);
+    if (there && value == expected) [[likely]] {
+      prepareToBlock();
+      enqueue(b, w);
+      b.lock.unlockRaw();
+      preemptEnable();
+      return {};
     }
+    b.lock.unlockRaw();
+    preemptEnable();
+    if (there)
+      return Errno::Again;
     TRY(faultIn(word, false));
   }
 }
@@ -201,20 +206,25 @@ void initFutexes() {
     new (&buckets()[i]) Bucket;
 }
 
-Result<void> futexWait(VAddr word, FutexScope scope, uint32_t expected, uint32_t bits, Nanos deadline) {
-  Sleeper w;
-  w.key = TRY(keyOfInline(word, scope));
-  w.bits = bits;
-  w.thread = &current();
+Result<long> futexWait(VAddr word, FutexScope scope, uint32_t expected, uint32_t bits, Nanos deadline) {
+  Sleeper w(TRY(keyOfInline(word, scope)), bits);
   TRY(queueInline(w, word, expected));
-  return sleepOnInline(w, deadline);
+  TRY(sleepOnInline(w, deadline));
+  return 0L;
 }
 
 Result<long> futexWake(VAddr word, FutexScope scope, unsigned n, uint32_t bits) {
   Key k = TRY(keyOfInline(word, scope));
   Bucket &b = bucketOf(k);
   SpinGuard g(b.lock);
-  return wakeLocked(b, k, n, bits);
+  auto first = b.waiters.begin();
+  if (first == b.waiters.end())
+    return 0L;
+  // One waiter at the head of its bucket is to be woken: by far the most frequent case, and straight.
+  if (n != 1 || !(first->key == k) || first->kind != Sleeper::Plain || !(first->bits & bits)) [[unlikely]]
+    return wakeLocked(b, k, n, bits);
+  wakeInline(b, *first);
+  return 1L;
 }
 
 Result<unsigned> futexRequeue(VAddr word, VAddr target, FutexScope scope, unsigned n, unsigned moved,
@@ -233,7 +243,7 @@ Result<unsigned> futexRequeue(VAddr word, VAddr target, FutexScope scope, unsign
           Sleeper &w = *it++;
           if (!(w.key == from))
             continue;
-          if (w.pi || w.requeuePi)
+          if (w.kind != Sleeper::Plain)
             return Errno::Inval;
           if (woken < n) {
             wakeWaiter(a, w);

@@ -14,9 +14,9 @@ struct Thread;
 /// Is the word named by its address in this process (FUTEX_PRIVATE_FLAG), or by what is mapped there?
 enum class FutexScope : bool { Private, Shared };
 
-/// Sleeps while the word is `expected`, until a wake whose bits meet `bits`. EAGAIN (the word differs), EFAULT,
+/// Sleeps while the word is `expected`, until a wake whose bits meet `bits`; 0 then. EAGAIN (the word differs), EFAULT,
 /// ETIMEDOUT, RestartSys.
-Result<void> futexWait(VAddr word, FutexScope scope, uint32_t expected, uint32_t bits, Nanos deadline);
+Result<long> futexWait(VAddr word, FutexScope scope, uint32_t expected, uint32_t bits, Nanos deadline);
 /// Wakes up to `n` waiters whose bits meet `bits`; the number woken. EFAULT for a shared word that is not mapped.
 Result<long> futexWake(VAddr word, FutexScope scope, unsigned n, uint32_t bits = ~0u);
 /// Wakes up to `n` and moves up to `moved` of the others to `target`. With `expected`, EAGAIN unless the word is that.

@@ -28,7 +28,7 @@ namespace futex {
 /// A Sleeper of a PI futex; also in the list of all of them.
 struct PiWaiter : Sleeper {
   VAddr word; ///< the lock
-  Key lock;   ///< its key, while `key` is still that of the condition (requeuePi)
+  Key lock;   ///< its key, while `key` is still that of the condition (RequeuePi)
   Thread *owner = nullptr;
   bool lookAgain = false; ///< woken without the lock
   PiWaiter *nextPi = nullptr, *previousPi = nullptr;
@@ -227,7 +227,7 @@ Result<void> futexLockPi(VAddr word, FutexScope scope, Nanos deadline, bool tryO
   PiWaiter w;
   w.key = TRY(keyOf(word, scope));
   w.word = word;
-  w.pi = true;
+  w.kind = Sleeper::Pi;
   w.thread = &current();
   for (;;) {
     bool taken;
@@ -289,11 +289,11 @@ Result<void> futexWaitRequeuePi(VAddr word, FutexScope scope, uint32_t expected,
   if (w.key == w.lock)
     return Errno::Inval;
   w.word = lock;
-  w.requeuePi = true;
+  w.kind = Sleeper::RequeuePi;
   w.thread = &current();
   TRY(queueIfEqual(w, word, expected));
   Result<void> r = sleepOn(w, deadline);
-  if (!r.ok() && !w.pi) // off the queue, so nobody moves it now
+  if (!r.ok() && w.kind != Sleeper::Pi) // off the queue, so nobody moves it now
     return r.error() == Errno::RestartSys ? Errno::RestartNoIntr : r.error();
   if (r.ok() || !giveUp(w))
     return w.lookAgain ? futexLockPi(lock, scope, deadline, false) : Result<void>();
@@ -322,7 +322,7 @@ Step requeueToLock(const Key &from, const Key &to, VAddr word, VAddr lock, unsig
     Sleeper &sleeper = *it++;
     if (!(sleeper.key == from))
       continue;
-    auto *waiter = sleeper.requeuePi ? static_cast<PiWaiter *>(&sleeper) : nullptr;
+    auto *waiter = sleeper.kind == Sleeper::RequeuePi ? static_cast<PiWaiter *>(&sleeper) : nullptr;
     if (!waiter || !(waiter->lock == to)) {
       *result = Errno::Inval;
       return Step::Done;
@@ -341,8 +341,7 @@ Step requeueToLock(const Key &from, const Key &to, VAddr word, VAddr lock, unsig
     }
     a.waiters.erase(a.waiters.iterator_to(w));
     w.key = to;
-    w.pi = true;
-    w.requeuePi = false;
+    w.kind = Sleeper::Pi;
     waitFor(b, w, owner);
   }
   return Step::Done;

@@ -26,10 +26,12 @@ namespace osv::futex {
 struct Bucket;
 
 struct Sleeper : boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::normal_link>> {
+  Sleeper() = default;
+  Sleeper(const Key &k, uint32_t bits) : key(k), bits(bits), thread(&current()) {}
   Key key;
   uint32_t bits = ~0u;
-  bool pi = false;        ///< waits for a PI lock: a PiWaiter
-  bool requeuePi = false; ///< waits to be moved to one (FUTEX_WAIT_REQUEUE_PI): a PiWaiter too
+  /// Pi: waits for a PI lock; RequeuePi: waits to be moved to one (FUTEX_WAIT_REQUEUE_PI). Both are PiWaiters.
+  enum Kind : uint8_t { Plain, Pi, RequeuePi } kind = Plain;
   Thread *thread = nullptr;
   std::atomic<Bucket *> bucket{nullptr}; ///< null: not queued, or woken
 };

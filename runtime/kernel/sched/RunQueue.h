@@ -62,6 +62,11 @@ public:
     else
       insertMore(e);
   }
+  /// The same, when the queue is known to be empty.
+  void insertAlone(SchedEntity &e) {
+    e.queued = true;
+    head = &e;
+  }
   void remove(SchedEntity &e) {
     e.queued = false;
     if (&e == head && rest.empty()) [[likely]]
@@ -69,16 +74,19 @@ public:
     else
       removeFromMore(e);
   }
-  /// Takes the first in order out; null when there is none.
-  SchedEntity *takeFirst() {
+  /// Takes the first in order out; null when there is none. `*more`: others are left.
+  SchedEntity *takeFirst(bool *more) {
     SchedEntity *e = head;
+    *more = false;
     if (!e)
       return nullptr;
     e->queued = false;
-    if (rest.empty()) [[likely]]
+    if (rest.empty()) [[likely]] {
       head = nullptr;
-    else
+    } else {
       removeFromMore(*e);
+      *more = true;
+    }
     return e;
   }
   /// `ran` nanoseconds of CPU time have gone to `e`, which is not in the queue.

@@ -65,10 +65,13 @@ OSV_COLD void seeOff(Thread &left) {
 void finishSwitch() {
   Cpu &c = thisCpu();
   Thread *left = c.leaving;
+  if (!left) [[likely]] {
+    c.lock.unlockRaw();
+    return;
+  }
   c.leaving = nullptr;
   c.lock.unlockRaw();
-  if (left) [[unlikely]]
-    seeOff(*left);
+  seeOff(*left);
 }
 
 } // namespace
@@ -78,17 +81,20 @@ void promiseSlice(const Cpu &c) {
     sliceDeadlineChanged();                                    // asks sliceDeadline(), which makes the new promise
 }
 
-void account(Cpu &c, Ticks now) {
-  Thread &t = *c.running;
+namespace {
+[[gnu::always_inline]] inline void accountFor(Cpu &c, Thread &t, bool idle, Ticks now) {
   Ticks ran = now - t.runStart;
-  if (ran <= 0) // TSCs of two CPUs may differ by a little
+  if (ran <= 0) [[unlikely]] // TSCs of two CPUs may differ by a little
     return;
   Nanos nanos = arch::ticksToNanos(ran);
   t.cpuTime += nanos;
   t.runStart = now;
-  if (!t.idle)
+  if (!idle)
     c.queue.charge(t.run, static_cast<uint64_t>(nanos));
 }
+} // namespace
+
+void account(Cpu &c, Ticks now) { accountFor(c, *c.running, c.running->idle, now); }
 
 namespace {
 enum class Why : uint8_t { Preempt, Yield, Block, Exit };
@@ -96,17 +102,17 @@ enum class Why : uint8_t { Preempt, Yield, Block, Exit };
 /// Picks the next thread and switches to it. Interrupts off, `c` (this CPU) locked; released on return. Inline: each
 /// caller has its own straight line.
 [[gnu::always_inline]] inline void reschedule(Cpu &c, Why why) {
-  Thread &prev = *c.running;
-  if (gate().work & kWorkReschedule)
+  Thread &prev = current();
+  bool prevIdle = why == Why::Preempt && prev.idle; // the idle thread does nothing else
+  if (gate().work & kWorkReschedule) [[unlikely]]
     clearOwnWork(kWorkReschedule);
-  c.kicked = false;
   Ticks now = arch::ticks();
-  account(c, now);
+  accountFor(c, prev, prevIdle, now);
   bool requeue = false;
   switch (why) {
   case Why::Preempt:
   case Why::Yield:
-    if (prev.idle)
+    if (prevIdle)
       break;
     if (!(prev.affinity & bitOf(c.number))) [[unlikely]] {
       prev.state.store(ThreadState::Runnable, std::memory_order_relaxed);
@@ -115,6 +121,7 @@ enum class Why : uint8_t { Preempt, Yield, Block, Exit };
       c.addLoad(-1);
       break;
     }
+    c.kicked = false;
     if (c.queue.empty()) {
       c.sliceStart = now;
       c.lock.unlockRaw();
@@ -140,45 +147,46 @@ enum class Why : uint8_t { Preempt, Yield, Block, Exit };
     c.addLoad(-1);
     break;
   case Why::Block:
-    if (prev.wokeOther) {
+    if (prev.wokeAt) {
       if (now - prev.wokeAt >= soonTicks) [[unlikely]]
         prev.blocksAfterWake = 0;
       else if (!blocksSoon(prev))
         prev.blocksAfterWake++;
-      prev.wokeOther = false;
+      prev.wokeAt = 0;
     }
     prev.state.store(ThreadState::Blocked, std::memory_order_relaxed);
     prev.switches++;
     c.addLoad(-1);
     break;
   }
-  c.sliceOver = false;
+  c.sliceOver = c.kicked = false;
   c.sliceStart = now;
-  Thread *next = c.idle;
-  if (SchedEntity *e = c.queue.takeFirst()) {
+  Thread *next;
+  bool more;
+  if (SchedEntity *e = c.queue.takeFirst(&more)) [[likely]] {
     next = &threadOf(*e);
     next->state.store(ThreadState::Running, std::memory_order_relaxed);
-  }
-  if (requeue)
-    c.queue.insert(prev.run);
-  next->runStart = now;
-  c.running = next;
-  if (!c.queue.empty()) {
-    c.sliceStart = sliceBegin(c, now);
-    armSlice(c);
-  }
-  if (next->idle) [[unlikely]] {
-    if (next == &prev) { // again
+  } else {
+    next = c.idle;
+    if (prevIdle) { // again
       c.lock.unlockRaw();
       return;
     }
     idleMask.fetch_or(bitOf(c.number), std::memory_order_relaxed);
   }
+  if (requeue)
+    c.queue.insert(prev.run);
+  next->runStart = now;
+  c.running = next;
+  if (more || requeue) {
+    c.sliceStart = sliceBegin(c, now);
+    armSlice(c);
+  }
   if (why == Why::Preempt)
     prev.preemptions++;
-  if (prev.idle) [[unlikely]]
+  if (prevIdle)
     idleMask.fetch_and(~bitOf(c.number), std::memory_order_relaxed);
-  arch::switchContext(prev, *next, c.number);
+  arch::switchContext(prev.arch, next->arch, c.number);
   finishSwitch();
 }
 } // namespace
@@ -312,7 +320,7 @@ void yield() {
 }
 
 void block() {
-  VERIFY(gate().preemptCount == 0 && arch::interruptsEnabled());
+  VERIFY(gate().preemptCount == 0);
   arch::disableInterrupts();
   Cpu &c = thisCpu();
   c.lock.lockRaw();

@@ -78,11 +78,7 @@ void enqueue(Cpu &c, Thread &t, Ticks now);
 void placeThreadOn(Thread &t, unsigned cpu);
 void placeThread(Thread &t);
 /// The running thread wakes or makes another one now.
-inline void noteWaking(Ticks now) {
-  Thread &me = current();
-  me.wokeOther = true;
-  me.wokeAt = now;
-}
+inline void noteWaking(Ticks now) { current().wokeAt = now; }
 /// Should `t`, which the running thread wakes, wait for this CPU, `here`, although another might be idle? When the
 /// running thread is known to block soon after (Balance.cpp).
 inline bool keepsWoken(Cpu &here, const Thread &t) {

@@ -48,8 +48,7 @@ struct Thread : RefCounted {
   uint8_t rtPriority = 0; ///< as set; run.rtPriority may be boosted above it
   bool resetOnFork = false;
   uint64_t affinity = ~0ull; ///< bit per CPU
-  bool wokeOther = false;    ///< since it was switched to
-  arch::Ticks wokeAt = 0;    ///< when, the last time
+  arch::Ticks wokeAt = 0;    ///< when it woke another thread since it last blocked, the last time; 0: not
   uint8_t blocksAfterWake =
       0; ///< how many times in a row it woke another thread and then blocked soon (up to 2); Balance.cpp
   uint64_t switches = 0, preemptions = 0; ///< voluntary and involuntary context switches

@@ -188,26 +188,32 @@ struct WriteGuard {
 /// blocks until Thread::wake. Ok when woken (or spuriously), TimedOut, or RestartSys when a signal is deliverable
 /// (Interruptible only; tested before blocking too).
 OSV_COLD Result<void> blockWithTimer(Nanos deadline, WaitMode mode);
-inline Result<void> blockUntil(Nanos deadline, WaitMode mode) {
-  auto interrupted = [mode] { return mode == WaitMode::Interruptible && (gate().work & kWorkSignal); };
-  if (interrupted()) [[unlikely]]
-    return Errno::RestartSys;
-  Result<void> r;
-  if (deadline == kForever) [[likely]]
-    block();
-  else
-    r = blockWithTimer(deadline, mode);
-  return r.ok() && interrupted() ? Result<void>(Errno::RestartSys) : r;
+/// `r`, or RestartSys instead of ok when a signal is deliverable.
+inline Result<void> orInterrupted(Result<void> r, WaitMode mode) {
+  bool interrupted = mode == WaitMode::Interruptible && (gate().work & kWorkSignal);
+  return r.ok() && interrupted ? Result<void>(Errno::RestartSys) : r;
 }
+/// blockUntil for those who see for themselves whether they were woken: a signal that came while it slept is not looked
+/// for, which they do (orInterrupted) when it was nothing else.
+inline Result<void> blockOnce(Nanos deadline, WaitMode mode) {
+  if (mode == WaitMode::Interruptible && (gate().work & kWorkSignal)) [[unlikely]]
+    return Errno::RestartSys;
+  if (deadline != kForever) [[unlikely]]
+    return blockWithTimer(deadline, mode);
+  block();
+  return {};
+}
+inline Result<void> blockUntil(Nanos deadline, WaitMode mode) { return orInterrupted(blockOnce(deadline, mode), mode); }
 
 #if !defined(OSV_HOST_TEST) // the unit tests have their own
 inline Result<void> Waiter::sleep(Nanos deadline, WaitMode mode) {
   gaveUp = false;
   if (takeWake()) [[unlikely]]
     return {};
-  Result<void> r = blockUntil(deadline, mode);
+  Result<void> r = blockOnce(deadline, mode);
   if (takeWake()) [[likely]]
     return {};
+  r = orInterrupted(r, mode);
   gaveUp = !r.ok();
   return r;
 }

@@ -46,7 +46,7 @@ OSV_COLD void placeWoken(Cpu &c, Thread &t, Ticks now);
   }
   // The running thread is charged when it blocks, and has had the CPU to itself: its slice begins now.
   c.queue.placeAfterSleep(t.run, sleepCredit);
-  c.queue.insert(t.run);
+  c.queue.insertAlone(t.run); // keepsWoken
   c.addLoad(1);
   if (RunQueue::preempts(t.run, current().run, wakeGranularity)) {
     askForReschedule();

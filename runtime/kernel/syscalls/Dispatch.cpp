@@ -27,7 +27,11 @@
 namespace osv {
 namespace {
 
-[[gnu::always_inline]] inline long negated(Result<long> r) { return r.ok() ? *r : -static_cast<long>(r.error()); }
+[[gnu::always_inline]] inline long negated(Result<long> r) {
+  if (r.ok()) [[likely]]
+    return *r;
+  return -static_cast<long>(r.error());
+}
 
 /// Calls a handler by its parameter types, with what stands before the six registers.
 template <auto Fn> struct Adapter;

@@ -27,21 +27,17 @@ Result<Nanos> deadlineOf(const __kernel_timespec &t, bool absolute, bool realtim
 
 /// A wait with a time-out is restarted only when no handler ran, and then with the same deadline.
 Result<long> restartWait(RestartBlock &b) {
-  Result<void> r = futexWait(VAddr(b.args[0]), static_cast<FutexScope>(b.args[1]), static_cast<uint32_t>(b.args[2]),
+  Result<long> r = futexWait(VAddr(b.args[0]), static_cast<FutexScope>(b.args[1]), static_cast<uint32_t>(b.args[2]),
                              static_cast<uint32_t>(b.args[3]), b.deadline);
-  if (r.ok())
-    return 0L;
-  return r.error() == Errno::RestartSys ? Errno::RestartRestartBlock : r.error();
+  return !r.ok() && r.error() == Errno::RestartSys ? Errno::RestartRestartBlock : r;
 }
 
 Result<long> wait(VAddr word, FutexScope scope, uint32_t expected, uint32_t bits, Nanos deadline) {
   if (bits == 0)
     return Errno::Inval;
-  Result<void> r = futexWait(word, scope, expected, bits, deadline);
-  if (r.ok())
-    return 0L;
-  if (r.error() != Errno::RestartSys || deadline == kForever)
-    return r.error();
+  Result<long> r = futexWait(word, scope, expected, bits, deadline);
+  if (r.ok() || r.error() != Errno::RestartSys || deadline == kForever)
+    return r;
   RestartBlock &b = current().signals.restart;
   b.fn = restartWait;
   b.args[0] = word.value;
@@ -120,14 +116,15 @@ unsigned countOf(uint32_t n) { return n > INT32_MAX ? INT32_MAX : n; }
 
 /// The two that locks are made of come first, without the others' registers to save.
 Result<long> sys_futex(uint64_t uaddr, int op, uint32_t value, uint64_t timeout, uint64_t uaddr2, uint32_t value3) {
-  if (op == (FUTEX_WAKE | FUTEX_PRIVATE_FLAG)) {
-    if (static_cast<int32_t>(value) > 0) [[likely]]
-      return futexWake(VAddr(uaddr), FutexScope::Private, value);
-  } else if (op == (FUTEX_WAIT | FUTEX_PRIVATE_FLAG)) {
-    if (timeout == 0) [[likely]] {
-      TRY(futexWait(VAddr(uaddr), FutexScope::Private, value, FUTEX_BITSET_MATCH_ANY, kForever));
-      return 0L;
-    }
+  switch (op) {
+  case FUTEX_WAKE | FUTEX_PRIVATE_FLAG:
+    if (static_cast<int32_t>(value) <= 0) [[unlikely]]
+      break;
+    return futexWake(VAddr(uaddr), FutexScope::Private, value);
+  case FUTEX_WAIT | FUTEX_PRIVATE_FLAG:
+    if (timeout != 0) [[unlikely]]
+      break;
+    return futexWait(VAddr(uaddr), FutexScope::Private, value, FUTEX_BITSET_MATCH_ANY, kForever);
   }
   return anyFutex(uaddr, op, value, timeout, uaddr2, value3);
 }
