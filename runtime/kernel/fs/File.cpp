@@ -11,8 +11,8 @@
 namespace osv {
 
 IoBuffer IoBuffer::user(std::span<const struct iovec> vec) {
-  IoBuffer io(nullptr, 0, true);
-  io.vec = vec;
+  IoBuffer io(vec.empty() ? nullptr : vec.front().iov_base, 0, Kind::Vector);
+  io.vec = vec.data();
   for (const struct iovec &v : vec)
     io.left += v.iov_len;
   return io;
@@ -30,34 +30,14 @@ static size_t copyRun(bool in, bool isUser, void *mem, void *buffer, size_t n) {
 }
 
 template <bool In> Result<size_t> IoBuffer::move(void *mem, size_t n) {
-  if (vec.empty()) [[likely]] {
-    n = std::min(n, left);
-    if (n == 0)
-      return n;
-    size_t missed = copyRun(In, isUser, mem, static_cast<char *>(single.iov_base) + offset, n);
-    if (missed == n)
-      return Errno::Fault;
-    offset += n - missed;
-    left -= n - missed;
-    return n - missed;
-  }
   size_t done = 0;
   while (done < n && left) {
-    const struct iovec &run = vec.front();
-    size_t len = std::min({run.iov_len - offset, n - done, left});
-    size_t missed =
-        len ? copyRun(In, isUser, static_cast<char *>(mem) + done, static_cast<char *>(run.iov_base) + offset, len) : 0;
-    done += len - missed;
-    offset += len - missed;
-    left -= len - missed;
+    size_t len = std::min({run(), n - done, left});
+    size_t missed = len ? copyRun(In, kind != Kind::Kernel, static_cast<char *>(mem) + done, at, len) : 0;
+    done += advance(len - missed);
     if (missed)
       return done ? Result<size_t>(done) : Result<size_t>(Errno::Fault);
-    if (offset == run.iov_len) {
-      vec = vec.subspan(1);
-      offset = 0;
-      if (vec.empty())
-        break;
-    }
+    nextRun();
   }
   return done;
 }
@@ -83,20 +63,9 @@ Result<size_t> IoBuffer::zero(size_t n) {
 }
 
 void IoBuffer::skip(size_t n) {
-  n = std::min(n, left);
-  left -= n;
-  if (vec.empty()) {
-    offset += n;
-    return;
-  }
-  while (n) {
-    size_t run = std::min(n, vec.front().iov_len - offset);
-    offset += run;
-    n -= run;
-    if (offset == vec.front().iov_len && vec.size() > 1) {
-      vec = vec.subspan(1);
-      offset = 0;
-    }
+  for (n = std::min(n, left); n;) {
+    n -= advance(std::min(n, run()));
+    nextRun();
   }
 }
 

@@ -33,8 +33,14 @@ struct EpollItem;
 class IoBuffer {
 public:
   IoBuffer() = default;
-  static IoBuffer kernel(void *p, size_t n) { return IoBuffer(p, n, false); }
-  static IoBuffer user(VAddr p, size_t n) { return IoBuffer(reinterpret_cast<void *>(p.value), n, true); }
+  static IoBuffer kernel(void *p, size_t n) { return IoBuffer(p, n, Kind::Kernel); }
+  static IoBuffer user(VAddr p, size_t n) {
+    return IoBuffer(reinterpret_cast<void *>(p.value), n, isUserRange(p.value, n) ? Kind::Checked : Kind::User);
+  }
+  /// The same for a range that is known to end below kUserMax.
+  static IoBuffer userBelowMax(VAddr p, size_t n) {
+    return IoBuffer(reinterpret_cast<void *>(p.value), n, p >= arch::kernelImageEnd() ? Kind::Checked : Kind::User);
+  }
   /// Lengths already validated (sum <= INT_MAX & ~4095). `vec` must outlive the buffer.
   static IoBuffer user(std::span<const struct iovec> vec);
   size_t remaining() const { return left; }
@@ -43,16 +49,14 @@ public:
   /// buffer -> dst (write(2))
   Result<size_t> copyIn(void *dst, size_t n) {
     n = n < left ? n : left;
-    const void *src = position();
-    if (!isSimple(src, n) || arch::osv_user_copy(dst, src, n) != 0) [[unlikely]]
+    if (kind != Kind::Checked || arch::osv_user_copy(dst, at, n) != 0) [[unlikely]]
       return move<true>(dst, n);
     return advance(n);
   }
   /// src -> buffer (read(2))
   Result<size_t> copyOut(const void *src, size_t n) {
     n = n < left ? n : left;
-    void *dst = position();
-    if (!isSimple(dst, n) || arch::osv_user_copy(dst, src, n) != 0) [[unlikely]]
+    if (kind != Kind::Checked || arch::osv_user_copy(at, src, n) != 0) [[unlikely]]
       return move<false>(const_cast<void *>(src), n);
     return advance(n);
   }
@@ -63,23 +67,30 @@ public:
   void limit(size_t n) { left = left < n ? left : n; }
 
 private:
-  IoBuffer(void *p, size_t n, bool isUser) : single{p, n}, left(n), isUser(isUser) {}
+  /// Checked: one run of program memory, known to be in the program's range; a copy that faults is begun again by
+  /// `move`, which counts.
+  enum class Kind : uint8_t { Kernel, Checked, User, Vector };
+  IoBuffer(void *p, size_t n, Kind kind) : at(static_cast<char *>(p)), left(n), kind(kind) {}
   template <bool In> OSV_COLD Result<size_t> move(void *mem, size_t n);
-  /// One run of program memory that passes the range check; a copy that faults is begun again by `move`, which counts.
-  bool isSimple(const void *p, size_t n) const {
-    return isUser && vec.empty() && n && isUserRange(reinterpret_cast<uint64_t>(p), n);
+  /// Bytes to the end of the present run.
+  size_t run() const {
+    return kind != Kind::Vector ? left : static_cast<size_t>(static_cast<char *>(vec->iov_base) + vec->iov_len - at);
   }
-  void *position() const { return reinterpret_cast<void *>(reinterpret_cast<uint64_t>(single.iov_base) + offset); }
   size_t advance(size_t n) {
-    offset += n;
+    at += n;
     left -= n;
     return n;
   }
+  /// To the next run when this one is at its end and there is more.
+  void nextRun() {
+    if (kind == Kind::Vector && left && run() == 0)
+      at = static_cast<char *>((++vec)->iov_base);
+  }
 
-  std::span<const struct iovec> vec; ///< empty: `single`
-  struct iovec single = {};
-  size_t offset = 0, left = 0;
-  bool isUser = false;
+  char *at = nullptr;
+  size_t left = 0;
+  const struct iovec *vec; ///< Vector only: the present run
+  Kind kind = Kind::Kernel;
 };
 
 class File : public RefCounted {

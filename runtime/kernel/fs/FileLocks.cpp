@@ -80,9 +80,9 @@ Result<void> LockList::set(const void *owner, LockStyle style, int type, uint64_
       return Errno::Again;
     if (style == LockStyle::Flock)
       TRY(apply(owner, style, F_UNLCK, start, end)); // flock gives up the old lock before it waits for the new one
-    Waiter w(released);
-    while (findConflict(owner, style, type == F_WRLCK, start, end))
-      TRY(w.wait(mutex));
+    auto isFree = [&] { return !findConflict(owner, style, type == F_WRLCK, start, end); };
+    if (!isFree())
+      TRY(waitUntil(mutex, released, isFree));
   }
   return apply(owner, style, type, start, end);
 }

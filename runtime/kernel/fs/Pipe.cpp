@@ -44,18 +44,6 @@ __attribute__((noinline)) Result<void> Pipe::resize(uint32_t bytes) {
   return {};
 }
 
-/// Sleeps until there is data or no writer is left. Lock held.
-__attribute__((noinline)) Result<void> Pipe::waitForData(bool nonBlocking) {
-  if (writers == 0)
-    return {};
-  if (nonBlocking)
-    return Errno::Again;
-  Waiter w(readQueue);
-  while (used() == 0 && writers)
-    TRY(w.wait(lock));
-  return {};
-}
-
 /// Lock held.
 Result<size_t> Pipe::readSlow(IoBuffer &io) {
   size_t done = 0;
@@ -81,10 +69,7 @@ Result<size_t> Pipe::readSlow(IoBuffer &io) {
 __attribute__((noinline)) Result<void> Pipe::waitForRoom(uint32_t wanted, bool nonBlocking) {
   if (nonBlocking)
     return Errno::Again;
-  Waiter w(writeQueue);
-  while (limit - used() < wanted && readers)
-    TRY(w.wait(lock));
-  return {};
+  return waitUntil(lock, writeQueue, [&] { return limit - used() >= wanted || !readers; });
 }
 
 /// Copies n bytes that fit into the ring. Lock held.
@@ -297,10 +282,12 @@ Result<Ref<File>> FifoInode::open(int flags) {
     return Ref<File>(file);
   // Wait for the other end: one that is open now, or one that is opened (even when it is closed again at once).
   MutexGuard g(shared->lock);
-  Waiter w(reader ? shared->readQueue : shared->writeQueue);
-  while (reader ? shared->writers == 0 && shared->writerOpens == otherOpens
-                : shared->readers == 0 && shared->readerOpens == otherOpens)
-    TRY(w.wait(shared->lock));
+  auto isThere = [&] {
+    return reader ? shared->writers || shared->writerOpens != otherOpens
+                  : shared->readers || shared->readerOpens != otherOpens;
+  };
+  if (!isThere())
+    TRY(waitUntil(shared->lock, reader ? shared->readQueue : shared->writeQueue, isThere));
   return Ref<File>(file);
 }
 

@@ -32,9 +32,11 @@ public:
       return readSlow(io);
     Result<size_t> moved(Errno::Fault);
     [[clang::always_inline]] moved = io.copyOut(ring + at, n);
-    tail += moved ? static_cast<uint32_t>(*moved) : 0;
+    if (!moved) [[unlikely]]
+      return moved;
+    tail += static_cast<uint32_t>(*moved);
     writeQueue.wakeAll(kOut);
-    return moved;
+    return *moved;
   }
   /// Likewise: all of it fits into one run.
   [[gnu::always_inline]] Result<size_t> write(IoBuffer &io, bool nonBlocking) {
@@ -45,9 +47,11 @@ public:
       return writeSlow(io, nonBlocking);
     Result<size_t> moved(Errno::Fault);
     [[clang::always_inline]] moved = io.copyIn(ring + at, n);
-    head += moved ? static_cast<uint32_t>(*moved) : 0;
+    if (!moved) [[unlikely]]
+      return moved;
+    head += static_cast<uint32_t>(*moved);
     readQueue.wakeAll(kIn);
-    return moved;
+    return *moved;
   }
   uint32_t poll(bool reader, bool writer);
   uint32_t available();
@@ -69,7 +73,14 @@ public:
 private:
   OSV_COLD Result<size_t> readSlow(IoBuffer &io);
   OSV_COLD Result<size_t> writeSlow(IoBuffer &io, bool nonBlocking);
-  Result<void> waitForData(bool nonBlocking);
+  /// Sleeps until there is data or no writer is left. Lock held.
+  [[gnu::always_inline]] Result<void> waitForData(bool nonBlocking) {
+    if (writers == 0)
+      return {};
+    if (nonBlocking)
+      return Errno::Again;
+    return waitUntil(lock, readQueue, [this] { return used() || !writers; });
+  }
   Result<void> waitForRoom(uint32_t wanted, bool nonBlocking);
   Result<void> resize(uint32_t bytes);
   Result<size_t> fill(IoBuffer &io, size_t n);

@@ -282,12 +282,8 @@ void runIdle() {
     idleMask.fetch_or(bitOf(c.number), std::memory_order_seq_cst);
     if (c.queue.empty() && !stealThread(c))
       arch::waitForInterrupt();
-    if (!c.queue.empty())
+    if (!c.queue.empty() || (gate().work & kWorkReschedule)) // the latter: for a thread that another CPU has taken
       scheduleFromInterrupt();
-    else if (gate().work & kWorkReschedule) { // kicked for a thread that another CPU has taken meanwhile
-      c.lock.lockRaw();
-      reschedule(c, Why::Preempt);
-    }
   }
 }
 
@@ -297,7 +293,7 @@ void osv_thread_started() { finishSwitch(); }
 
 void osv_thread_returned() { exitThread(); }
 
-void scheduleFromInterrupt() {
+[[gnu::noinline]] void scheduleFromInterrupt() {
   Cpu &c = thisCpu();
   c.lock.lockRaw();
   reschedule(c, Why::Preempt);
@@ -312,7 +308,7 @@ void preemptIfPossible() {
   scheduleFromInterrupt();
 }
 
-void yield() {
+[[gnu::noinline]] void yield() {
   IrqGuard g;
   Cpu &c = thisCpu();
   c.lock.lockRaw();

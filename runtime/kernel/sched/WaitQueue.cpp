@@ -22,23 +22,37 @@ namespace osv {
 
 // ---- WaitQueue
 
-namespace {
-OSV_COLD bool announce(WaitEntry &e, uint32_t events) { return e.notify(e, events); }
-} // namespace
+[[gnu::always_inline]] static inline void wakeSleeper(WaitEntry &e) {
+  e.state.store(WaitEntry::Waking, std::memory_order_release);
+  sched::wakeBlocked(*e.thread);
+  e.state.store(WaitEntry::Woken, std::memory_order_release);
+}
 
+/// A thread that sleeps at the head of the queue comes first: mostly there is no other.
 void WaitQueue::wakeQueued(unsigned n, uint32_t events) {
   IrqSpinGuard g(lock);
+  auto first = entries.begin();
+  if (first == entries.end())
+    return;
+  if (first->notify) [[unlikely]]
+    return wakeMore(n, events);
+  WaitEntry &e = *first;
+  entries.erase(first);
+  wakeSleeper(e);
+  if (n != 1 && !empty()) [[unlikely]]
+    wakeMore(n - 1, events);
+}
+
+void WaitQueue::wakeMore(unsigned n, uint32_t events) {
   for (auto it = entries.begin(); it != entries.end();) {
     WaitEntry &e = *it++; // a callback may remove its own entry
     if (e.notify) {
-      if (announce(e, events) && --n == 0)
+      if (e.notify(e, events) && --n == 0)
         return;
       continue;
     }
     entries.erase(entries.iterator_to(e));
-    e.state.store(WaitEntry::Waking, std::memory_order_release);
-    sched::wakeBlocked(*e.thread);
-    e.state.store(WaitEntry::Woken, std::memory_order_release);
+    wakeSleeper(e);
     if (--n == 0)
       return;
   }
@@ -115,26 +129,29 @@ Result<void> Waiter::wait(Nanos deadline, WaitMode mode) {
 
 // ---- Mutex
 
-void Mutex::wakeNext() { waiters.wakeOne(); }
+// A waiter queues, marks the mutex contended, and sleeps; the owner finds the mark when it unlocks, and wakes one. The
+// mark goes with the unlocking, so whoever has waited takes the mutex with the mark on it: others may still be queued.
 
-void Mutex::lockSlow(Thread *holder) {
-  Thread *me = &current();
-  VERIFY(holder != me);
+void Mutex::lockSlow() {
   Waiter w(waiters);
   for (;;) {
-    Thread *none = nullptr;
-    if (owner.compare_exchange_strong(none, me, std::memory_order_acquire))
-      return;
-    (void)w.wait(kForever, WaitMode::Uninterruptible);
+    uintptr_t seen = word.load(std::memory_order_relaxed);
+    VERIFY((seen & ~kContended) != me());
+    if (seen == 0) {
+      if (word.compare_exchange_strong(seen, me() | kContended, std::memory_order_acquire))
+        return;
+    } else if ((seen & kContended) || word.compare_exchange_strong(seen, seen | kContended)) {
+      (void)w.wait(kForever, WaitMode::Uninterruptible);
+    }
   }
 }
 
-bool Mutex::tryLock() {
-  Thread *none = nullptr;
-  return owner.compare_exchange_strong(none, &current(), std::memory_order_acquire);
+void Mutex::unlockSlow() {
+  if (!heldByMe())
+    panic("a mutex is released by a thread that does not hold it");
+  word.store(0, std::memory_order_seq_cst);
+  waiters.wakeOne();
 }
-
-void Mutex::notHeld() { panic("a mutex is released by a thread that does not hold it"); }
 
 // ---- RwMutex
 //

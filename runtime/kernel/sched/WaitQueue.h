@@ -5,10 +5,12 @@
 // The usual pattern, free of lost wake-ups: the waker changes the condition and calls `wake*` under (or after) the lock
 // that protects it; the waiter is on the queue before it tests the condition.
 //
-//     IrqSpinGuard / SpinGuard g(lock);   or any Mutex
+//     IrqSpinGuard / SpinGuard g(lock);
 //     Waiter w(queue);
 //     while (!condition)
 //       TRY(w.wait(lock, deadline));      // releases the lock while asleep
+//
+// With a Mutex: waitUntil.
 //
 // Wake functions may be called from any context, with any spin lock held; they never sleep.
 #pragma once
@@ -52,12 +54,22 @@ public:
     IrqSpinGuard g(lock);
     insert(e);
   }
+  /// `add` for a waiter whose wakers hold a lock that it holds now too: no fence. Interrupts on.
+  void insertUnderMutex(WaitEntry &e) {
+    arch::disableInterrupts();
+    lock.lockRaw();
+    e.state.store(WaitEntry::Queued, std::memory_order_relaxed);
+    entries.push_back(e);
+    lock.unlockRaw();
+    arch::enableInterrupts();
+  }
   void remove(WaitEntry &e); ///< no-op when not queued; after it returns no callback runs or will run
   bool empty() const { return entries.begin() == entries.end(); }
 
 private:
   friend class Waiter;
   void wakeQueued(unsigned n, uint32_t events);
+  OSV_COLD void wakeMore(unsigned n, uint32_t events); ///< locked
   void insert(WaitEntry &e) {
     e.state.store(WaitEntry::Queued, std::memory_order_relaxed);
     entries.push_back(e);
@@ -85,8 +97,6 @@ public:
   /// (monotonic) passes; RestartSys when a signal is deliverable (Interruptible only). Spurious returns are allowed.
   Result<void> wait(SpinLock &held, Nanos deadline = kForever,
                     WaitMode mode = WaitMode::Interruptible); ///< held by a SpinGuard (interrupts on)
-  /// For a condition that changes only under the mutex.
-  Result<void> wait(Mutex &held, Nanos deadline = kForever, WaitMode mode = WaitMode::Interruptible);
   Result<void> wait(Nanos deadline = kForever, WaitMode mode = WaitMode::Interruptible); ///< no lock
 
 private:
@@ -123,25 +133,27 @@ private:
 class Mutex {
 public:
   void lock() {
-    Thread *none = nullptr;
-    if (!owner.compare_exchange_strong(none, &current(), std::memory_order_acquire)) [[unlikely]]
-      lockSlow(none);
+    uintptr_t free = 0;
+    if (!word.compare_exchange_strong(free, me(), std::memory_order_acquire)) [[unlikely]]
+      lockSlow();
   }
-  bool tryLock();
+  bool tryLock() {
+    uintptr_t free = 0;
+    return word.compare_exchange_strong(free, me(), std::memory_order_acquire);
+  }
   void unlock() {
-    if (!heldByMe()) [[unlikely]]
-      notHeld();
-    owner.exchange(nullptr, std::memory_order_seq_cst); // locked: a waiter that queued before it is seen here
-    if (!waiters.empty()) [[unlikely]]
-      wakeNext();
+    uintptr_t mine = me();
+    if (!word.compare_exchange_strong(mine, 0, std::memory_order_release)) [[unlikely]]
+      unlockSlow();
   }
-  bool heldByMe() const { return owner.load(std::memory_order_relaxed) == &current(); }
+  bool heldByMe() const { return (word.load(std::memory_order_relaxed) & ~kContended) == me(); }
 
 private:
-  OSV_COLD void lockSlow(Thread *holder);
-  OSV_COLD void wakeNext();
-  [[noreturn]] static void notHeld();
-  std::atomic<Thread *> owner{nullptr};
+  static constexpr uintptr_t kContended = 1;
+  static uintptr_t me() { return reinterpret_cast<uintptr_t>(&current()); }
+  OSV_COLD void lockSlow();
+  OSV_COLD void unlockSlow();
+  std::atomic<uintptr_t> word{0}; ///< 0: free; the owner's Thread *, and kContended when somebody may wait
   WaitQueue waiters;
 };
 class MutexGuard {
@@ -195,6 +207,9 @@ inline Result<void> orInterrupted(Result<void> r, WaitMode mode) {
 }
 /// blockUntil for those who see for themselves whether they were woken: a signal that came while it slept is not looked
 /// for, which they do (orInterrupted) when it was nothing else.
+#if defined(OSV_HOST_TEST)
+Result<void> blockOnce(Nanos deadline, WaitMode mode);
+#else
 inline Result<void> blockOnce(Nanos deadline, WaitMode mode) {
   if (mode == WaitMode::Interruptible && (gate().work & kWorkSignal)) [[unlikely]]
     return Errno::RestartSys;
@@ -203,9 +218,9 @@ inline Result<void> blockOnce(Nanos deadline, WaitMode mode) {
   block();
   return {};
 }
+#endif
 inline Result<void> blockUntil(Nanos deadline, WaitMode mode) { return orInterrupted(blockOnce(deadline, mode), mode); }
 
-#if !defined(OSV_HOST_TEST) // the unit tests have their own
 inline Result<void> Waiter::sleep(Nanos deadline, WaitMode mode) {
   gaveUp = false;
   if (takeWake()) [[unlikely]]
@@ -218,16 +233,41 @@ inline Result<void> Waiter::sleep(Nanos deadline, WaitMode mode) {
   return r;
 }
 
-[[gnu::always_inline]] inline Result<void> Waiter::wait(Mutex &held, Nanos deadline, WaitMode mode) {
-  requeue();
+/// One sleep of a waiter that is on its queue; a wake comes when `held`, which is released meanwhile, is free.
+[[gnu::always_inline]] inline Result<void> sleepUnlocked(Mutex &held) {
   prepareToBlock();
   held.unlock(); // may wake and be preempted, never blocks
-  Result<void> r = sleep(deadline, mode);
-  // Taking the mutex may block, and so clear a wake-up meant for us: the entry's state keeps it for the next wait.
+  Result<void> r = blockOnce(kForever, WaitMode::Interruptible);
   held.lock();
   return r;
 }
-#endif
+
+/// The rest of waitUntil, after a sleep that ended with `r`: it was not woken, or the condition does not hold.
+template <typename Condition>
+OSV_COLD Result<void> waitAgain(Mutex &held, WaitQueue &queue, Condition &condition, WaitEntry &entry, Result<void> r) {
+  for (;;) {
+    bool met = condition();
+    queue.remove(entry); // waits for a waker that has the entry in hand
+    if (met)
+      return {};
+    TRY(orInterrupted(r, WaitMode::Interruptible));
+    queue.insertUnderMutex(entry);
+    r = sleepUnlocked(held);
+  }
+}
+
+/// Sleeps on `queue` until `condition()` holds, which it does not now. The condition changes, and the queue is woken,
+/// under `held` only, which is released while asleep. RestartSys when a signal is deliverable before that.
+template <typename Condition>
+[[gnu::always_inline]] inline Result<void> waitUntil(Mutex &held, WaitQueue &queue, Condition condition) {
+  WaitEntry entry;
+  entry.thread = &current();
+  queue.insertUnderMutex(entry);
+  Result<void> r = sleepUnlocked(held);
+  if (entry.state.load(std::memory_order_acquire) == WaitEntry::Woken && condition()) [[likely]]
+    return {};
+  return waitAgain(held, queue, condition, entry, r);
+}
 
 /// Sleeps until the deadline. TimedOut never: ok means the time has come; RestartSys when interrupted.
 Result<void> sleepUntil(Nanos deadline, WaitMode mode = WaitMode::Interruptible);

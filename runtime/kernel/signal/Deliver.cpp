@@ -111,18 +111,20 @@ OSV_COLD void settleUnusual(Process &p, int signo, QueuedSignal *entry, SignalIn
 
 constinit bool (*stopHandler)() = nullptr;
 
-/// Stops the program. This thread waits for SIGCONT (or its end); the others stand still with the machine, soon.
+bool killIsPending(const Thread &t) {
+  return (t.signals.pending.set | t.process->signals.pending.set) & sigBit(SIGKILL);
+}
+
+/// Stops the program. This thread waits for SIGCONT or its end, whatever other signals come; the others stand still
+/// with the machine, soon.
 void stopProgram(int signo) {
   stopped.store(true, std::memory_order_relaxed);
   if (!stopHandler || !stopHandler())
     return log(LogLevel::Warn, "signal {}: nobody could let the program go on, so it is not stopped", signo);
   WaitQueue nobody;
   Waiter w(nobody);
-  while (stopped.load(std::memory_order_relaxed)) { // the machine stands still: this is no busy wait
-    Result<void> r = w.wait(monotonicNow() + kStopCheck);
-    if (!r && r.error() != Errno::TimedOut)
-      return;
-  }
+  while (stopped.load(std::memory_order_relaxed) && !mustExit() && !killIsPending(current()))
+    (void)w.wait(monotonicNow() + kStopCheck, WaitMode::Uninterruptible); // the machine stands still: no busy wait
 }
 
 /// What happens to a signal without a handler.

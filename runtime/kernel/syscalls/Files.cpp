@@ -21,11 +21,18 @@ Result<Ref<File>> writableFile(int fd) {
 }
 
 /// Linux checks the whole range before it looks at the file, so that a bad pointer is EFAULT even at the end of a file.
-Result<IoBuffer> userBuffer(VAddr p, size_t n) {
+Result<void> checkRange(VAddr p, size_t n) {
   if (n > arch::kUserMax.value || p.value > arch::kUserMax.value - n) [[unlikely]]
     return static_cast<ssize_t>(n) < 0 ? Errno::Inval : Errno::Fault;
-  return IoBuffer::user(p, std::min(n, kMaxTransfer));
+  return {};
 }
+IoBuffer checkedBuffer(VAddr p, size_t n) { return IoBuffer::userBelowMax(p, std::min(n, kMaxTransfer)); }
+Result<IoBuffer> userBuffer(VAddr p, size_t n) {
+  TRY(checkRange(p, n));
+  return checkedBuffer(p, n);
+}
+
+OSV_COLD bool isPlaceOnly(const File &f) { return f.isPath(); }
 
 Result<long> count(Result<size_t> r) { return r.as<long>(); }
 
@@ -47,15 +54,17 @@ Result<long> sys_read(int fd, UserPtr<char> buffer, size_t n) {
   Ref<File> f = files().take(fd);
   if (!f || !f->readable()) [[unlikely]]
     return Errno::BadF;
-  IoBuffer io = TRY(userBuffer(buffer.addr(), n));
+  TRY(checkRange(buffer.addr(), n));
+  IoBuffer io = checkedBuffer(buffer.addr(), n);
   return count(f->read(io));
 }
 
 Result<long> sys_write(int fd, UserPtr<const char> buffer, size_t n) {
   Ref<File> f = files().take(fd);
-  if (!f || !(f->writable() || f->isPath())) [[unlikely]]
+  if (!f || !(f->writable() || isPlaceOnly(*f))) [[unlikely]]
     return Errno::BadF;
-  IoBuffer io = TRY(userBuffer(buffer.addr(), n));
+  TRY(checkRange(buffer.addr(), n));
+  IoBuffer io = checkedBuffer(buffer.addr(), n);
   return count(f->write(io));
 }
 

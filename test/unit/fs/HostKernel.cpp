@@ -24,11 +24,10 @@ void bringUp();
 
 // ---- Waiting. A lock that would have to wait is a bug of the code under test.
 
-static Thread *const kMe = reinterpret_cast<Thread *>(0x1000);
+static Thread me;
 
-void Mutex::lockSlow(Thread *) { panic("a mutex is taken twice"); }
-void Mutex::wakeNext() {}
-void Mutex::notHeld() { panic("a mutex is released that is not held"); }
+void Mutex::lockSlow() { panic("a mutex is taken twice"); }
+void Mutex::unlockSlow() { panic("a mutex is released that is not held"); }
 
 void WaitQueue::wakeQueued(unsigned n, uint32_t events) {
   for (auto it = entries.begin(); it != entries.end() && n != 0;) {
@@ -50,36 +49,22 @@ void WaitQueue::remove(WaitEntry &e) {
 }
 
 void test::bringUp() {
-  gate().thread = kMe;
+  gate().thread = &me;
   bringUpMemory();
 }
 
 void Waiter::leave() { queue.remove(entry); }
-Result<void> Waiter::sleep(Nanos deadline, WaitMode) {
+Result<void> blockOnce(Nanos deadline, WaitMode) {
   test::blocked++;
-  auto takeWakeUp = [this] { return entry.state == WaitEntry::Woken && (entry.state = WaitEntry::Idle, true); };
-  if (takeWakeUp())
-    return {};
   if (deadline != kForever)
     return Errno::TimedOut;
-  if (test::onBlock && test::onBlock()) {
-    takeWakeUp();
-    return {};
-  }
-  return Errno::RestartSys;
+  return test::onBlock && test::onBlock() ? Result<void>() : Errno::RestartSys;
 }
 Result<void> Waiter::wait(SpinLock &held, Nanos deadline, WaitMode mode) {
   held.unlockRaw();
   auto r = sleep(deadline, mode);
   held.lockRaw();
   requeue();
-  return r;
-}
-Result<void> Waiter::wait(Mutex &held, Nanos deadline, WaitMode mode) {
-  requeue();
-  held.unlock();
-  auto r = sleep(deadline, mode);
-  held.lock();
   return r;
 }
 Result<void> Waiter::wait(Nanos deadline, WaitMode mode) {
