@@ -77,7 +77,7 @@ struct ImageHeader {
   uint64_t loadBias;  ///< added to the link-time addresses of a PIE; 0 for ET_EXEC
   uint64_t brkStart;  ///< page-aligned end of the program's last segment: where the heap begins
   uint64_t brkLimit;  ///< the heap cannot grow beyond this (next segment, kernel, ...)
-  uint64_t stackSize; ///< bytes reserved for the main thread's stack (RLIMIT_STACK)
+  uint64_t stackSize; ///< how far the main thread's stack may grow, in bytes (RLIMIT_STACK)
   uint32_t stackExec; ///< PT_GNU_STACK asks for an executable stack (reported, never granted silently)
   uint32_t tlsModel;  ///< TlsModel, to be checked against the runtime that was linked
   uint64_t tlsImage;  ///< PT_TLS template (informational; the program's libc sets up its own TLS)

@@ -24,6 +24,7 @@
 namespace osv {
 namespace {
 
+inline constexpr size_t kFirstStack = 132 << 10;             ///< as Linux; it grows from there
 inline constexpr VAddr kStackTop{0x7fff'ffff'f000 - 0x1000}; // a page below the end, as nothing may follow it
 inline constexpr size_t kMaxStrings = 128 * 1024;            // bytes of arguments and environment together
 inline constexpr size_t kMaxWords = 4096;                    // pointers and auxv words
@@ -190,8 +191,10 @@ Result<void> loadProgram(Process &process, Frame &frame) {
   for (const abi::Segment &s : osv_image.segments)
     TRY(mapSegment(space, s, name));
   space.initBreak(VAddr(osv_image.brkStart), VAddr(osv_image.brkLimit));
-  TRY(space.map(kStackTop - osv_image.stackSize, osv_image.stackSize, PROT_READ | PROT_WRITE,
-                MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_STACK | MAP_NORESERVE, nullptr, 0, "[stack]"));
+  process.limits[RLIMIT_STACK].rlim_cur = osv_image.stackSize;
+  space.setStackLimit(osv_image.stackSize);
+  TRY(space.map(kStackTop - kFirstStack, kFirstStack, PROT_READ | PROT_WRITE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_GROWSDOWN, nullptr, 0, "[stack]"));
   VAddr vdso = TRY(mapVdso(space));
 
   StackBuilder *b = TRY(make<StackBuilder>());

@@ -21,7 +21,7 @@ namespace osv {
 Process::Process() {
   for (struct rlimit64 &l : limits)
     l = {RLIM64_INFINITY, RLIM64_INFINITY};
-  limits[RLIMIT_STACK] = {8 << 20, RLIM64_INFINITY};
+  limits[RLIMIT_STACK] = {8 << 20, RLIM64_INFINITY}; // or what the image says (Loader.cpp)
   limits[RLIMIT_CORE] = {0, RLIM64_INFINITY};
   limits[RLIMIT_NOFILE] = {1024, 1 << 20};
   limits[RLIMIT_MEMLOCK] = {8 << 20, 8 << 20};

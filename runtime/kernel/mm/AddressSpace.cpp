@@ -214,6 +214,18 @@ bool AddressSpace::affordable(size_t bytes) {
   return bytes >> kPageShift <= totalMemoryPages() + (size_t{1} << (30 - kPageShift));
 }
 
+/// The size of all areas with `bytes` in the place of what is in [from, to).
+size_t AddressSpace::areasWith(size_t bytes, VAddr from, VAddr to) {
+  size_t all = bytes;
+  for (const Area &a : areas) {
+    if (a.isKernel())
+      continue;
+    VAddr low = std::max(a.start, from), high = std::min(a.end, to);
+    all += a.size() - (low < high ? high - low : 0);
+  }
+  return all;
+}
+
 /// May [v, v+len) be mapped on the program's demand?
 Result<void> AddressSpace::checkFixed(VAddr v, size_t len) {
   if (len > arch::kUserMax.value || v > arch::kUserMax - len)
@@ -402,7 +414,7 @@ Result<VAddr> AddressSpace::map(VAddr hint, size_t len, int prot, int flags, Ref
   {
     WriteGuard g(lock);
     where = TRY(placeFor(hint, size, flags));
-    if (areaCount >= kMaxAreas || (charged && !affordable(size)))
+    if (areaCount >= kMaxAreas || (charged && !affordable(size)) || !withinLimit(size, where, where + size))
       return Errno::NoMem;
     a.start = where;
     a.end = where + size;
@@ -534,7 +546,7 @@ VAddr AddressSpace::setBreak(VAddr v) {
     } else if (newEnd > oldEnd) {
       Area *above = firstFrom(oldEnd);
       if (newEnd > brkLimit || (above && above->guardedStart() < newEnd + kPageSize) || areaCount >= kMaxAreas ||
-          !affordable(newEnd - oldEnd))
+          !affordable(newEnd - oldEnd) || !withinLimit(newEnd - oldEnd, oldEnd, oldEnd))
         return brk;
       Area a;
       a.start = oldEnd;

@@ -51,6 +51,8 @@ public:
   void initBreak(VAddr start, VAddr limit);
   /// RLIMIT_STACK, for areas that grow down. 8 MiB at first.
   void setStackLimit(size_t bytes) { stackLimit = bytes; }
+  /// RLIMIT_AS: what would make the areas larger than this together is ENOMEM. None at first.
+  void setAddressLimit(size_t bytes) { addressLimit = bytes; }
 
   /// Page fault. False: no area allows it; *signo/*code tell why (SIGSEGV/SEGV_MAPERR, SEGV_ACCERR; SIGBUS/BUS_ADRERR;
   /// SIGKILL/SI_KERNEL when there is no memory).
@@ -109,6 +111,12 @@ private:
   void zap(Area &a, VAddr v, VAddr end, Area *n);
   Result<void> protectArea(Area *&a, VAddr v, VAddr end, int prot);
   static bool affordable(size_t bytes);
+  /// Do `bytes` more in the place of what is in [from, to) keep RLIMIT_AS? Only a program that has set one pays for the
+  /// look at all areas.
+  bool withinLimit(size_t bytes, VAddr from, VAddr to) {
+    return addressLimit == ~size_t{0} || areasWith(bytes, from, to) <= addressLimit;
+  }
+  OSV_COLD size_t areasWith(size_t bytes, VAddr from, VAddr to);
   static void releaseMapped(void *self, arch::Mapping m, VAddr v);
 
   // PageFault.cpp; the lock is held shared (or exclusively).
@@ -139,7 +147,7 @@ private:
   bool usesBootTable = false;
 
   VAddr brkStart, brkLimit, brk;
-  size_t stackLimit = 8 << 20;
+  size_t stackLimit = 8 << 20, addressLimit = ~size_t{0};
   uint32_t futureLock = 0; ///< AreaFlags that new areas get (mlockall(MCL_FUTURE))
 
   // Where the search for free addresses starts: every hole above is smaller than or as large as `largestHoleAbove`.

@@ -86,7 +86,7 @@ bool AddressSpace::growStack(VAddr v) {
     return false;
   if (a->contains(v)) // somebody else was faster
     return true;
-  if (!(a->flags & kAreaGrowsDown) || v < arch::kUserMin || a->end - v > stackLimit)
+  if (!(a->flags & kAreaGrowsDown) || v < arch::kUserMin || a->end - v > stackLimit || !withinLimit(a->start - v, v, v))
     return false;
   if (Area *p = previous(*a);
       p && (p->prot || p->isKernel()) && !(p->flags & kAreaGrowsDown) && v - p->end < kStackGuardGap)

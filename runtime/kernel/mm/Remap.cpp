@@ -24,6 +24,8 @@ Result<void> AddressSpace::checkGrow(const Area &a, VAddr old, size_t oldLen, si
   bool charged = a.isPrivate() && (a.prot & PROT_WRITE) && !(a.flags & kAreaNoReserve);
   if (charged && newLen > oldLen && !affordable(newLen - oldLen))
     return Errno::NoMem;
+  if (newLen > oldLen && !withinLimit(newLen - oldLen, old, old))
+    return Errno::NoMem;
   return {};
 }
 

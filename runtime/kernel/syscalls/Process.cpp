@@ -4,6 +4,7 @@
 // capabilities. What a process would be in a tree of others is what it is for init: its own session and group leader,
 // without a parent.
 #include "kernel/Process.h"
+#include "kernel/mm/AddressSpace.h"
 #include "kernel/syscalls/Handlers.h"
 #include <algorithm>
 #include <linux/capability.h>
@@ -292,6 +293,10 @@ Result<void> setLimit(Process &p, unsigned resource, const struct rlimit64 &l) {
   if (resource == RLIMIT_NOFILE && l.rlim_max > kMaxOpenFiles)
     return Errno::Perm;
   old = l;
+  if (resource == RLIMIT_STACK)
+    p.addressSpace->setStackLimit(l.rlim_cur);
+  else if (resource == RLIMIT_AS)
+    p.addressSpace->setAddressLimit(l.rlim_cur);
   return {};
 }
 } // namespace
