@@ -276,8 +276,9 @@ Result<long> sys_kill(int pid, int signo) {
   Process &p = currentProcess();
   if (signo < 0 || signo > kSignalCount)
     return Errno::Inval;
-  // One process, the leader of its own group. Linux leaves the sender out of kill(-1), so nobody is left there.
-  if (pid != 0 && pid != p.pid && pid != -p.pid)
+  // One process, the leader of its own group. Linux leaves the sender out of kill(-1), so nobody is left there. The id
+  // of any of its threads means the process.
+  if (pid != 0 && pid != p.pid && pid != -p.pid && (pid < 0 || !p.findThread(pid)))
     return Errno::Srch;
   if (pid == -1)
     return Errno::Srch;

@@ -81,7 +81,7 @@ Result<long> startRelativeSleep(Nanos duration, UserPtr<TimeSpec> left) {
 /// struct timex: its time, and what a clock reports that nobody disciplines.
 Result<long> readTimex(UserPtr<__kernel_timex> out) {
   __kernel_timex t = TRY(out.read());
-  if (t.modes != 0)
+  if (t.modes != 0 && t.modes != ADJ_OFFSET_SS_READ)
     return Errno::Perm; // there is no adjusting: setting the clock is all there is
   t = {};
   Nanos now = realtimeNow();

@@ -67,6 +67,8 @@ Result<long> sys_setitimer(int which, UserPtr<const ITimerVal> value, UserPtr<IT
   }
   if (!validItimer(which))
     return Errno::Inval;
+  if (which == ITIMER_REAL && next.value == 0)
+    next.interval = 0; // one that is off has none; those that count CPU time keep it
   TimerSetting previous = setIntervalTimer(*TRY(ProcessTimers::of(currentProcess())), which, next);
   if (old)
     TRY(old.write(toITimerVal(previous)));
@@ -122,6 +124,8 @@ Result<long> sys_timer_settime(int id, int flags, UserPtr<const ITimerSpec> valu
     PosixTimer *t = p.timers ? p.timers->find(id) : nullptr;
     if (!t)
       return Errno::Inval;
+    if (next.value == 0)
+      next.interval = 0;
     previous = t->set(next, flags & TIMER_ABSTIME, t->clockKind);
     t->overrun = 0;
     t->lastOverrun = 0;

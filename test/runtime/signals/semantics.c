@@ -228,7 +228,16 @@ static void madeUp(void) {
   sigprocmask(SIG_UNBLOCK, &s, 0);
 }
 
+static void *killById(void *arg) {
+  printf("kill by the id of a thread: %d, of a group that is a thread's: %d\n", kill(gettid(), 0), kill(-gettid(), 0));
+  return 0;
+}
+
 static void errors(void) {
+  pthread_t thread;
+  pthread_create(&thread, 0, killById, 0);
+  pthread_join(thread, 0);
+
   long ignore[4] = {1};
 #define SAY(call)                                                                                                      \
   do {                                                                                                                 \

@@ -71,6 +71,27 @@ static void clocks(void) {
   printf("time: %d\n", time(0) - tv.tv_sec <= 1);
 }
 
+/// What a timer that is set to nothing, with an interval, says.
+static void intervals(void) {
+  int which[] = {ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF};
+  for (int i = 0; i < 3; i++) {
+    struct itimerval it = {{10, 20}, {0, 0}}, old;
+    setitimer(which[i], &it, 0);
+    setitimer(which[i], &(struct itimerval){}, &old);
+    printf("itimer %d: %ld.%06ld\n", i, old.it_interval.tv_sec, old.it_interval.tv_usec);
+  }
+  clockid_t clocks[] = {CLOCK_MONOTONIC, CLOCK_REALTIME}; // for CPU time it depends on Linux's version
+  for (int i = 0; i < 2; i++) {
+    timer_t id;
+    timer_create(clocks[i], 0, &id);
+    struct itimerspec it = {{10, 20}, {0, 0}}, old;
+    timer_settime(id, 0, &it, 0);
+    timer_settime(id, 0, &(struct itimerspec){}, &old);
+    printf("timer %d: %ld.%09ld\n", i, old.it_interval.tv_sec, old.it_interval.tv_nsec);
+    timer_delete(id);
+  }
+}
+
 static void sleeps(void) {
   int64_t before = read_(CLOCK_MONOTONIC);
   usleep(20000);
@@ -161,6 +182,7 @@ static void descriptors(void) {
 int main(void) {
   setvbuf(stdout, 0, _IONBF, 0);
   clocks();
+  intervals();
   sleeps();
   posixTimers();
   intervalTimers();
