@@ -42,7 +42,8 @@ struct ExitFrame {
   uint8_t kind;  ///< ExitKind
   uint8_t value; ///< exit status, signal number or 0
 };
-enum ExitKind : uint8_t { kExited = 0, kSignalled = 1, kPanicked = 2 };
+/// kOutOfMemory: killed by a signal (SIGKILL), because there was no memory for a page that it touched.
+enum ExitKind : uint8_t { kExited = 0, kSignalled = 1, kPanicked = 2, kOutOfMemory = 3 };
 
 // Kernel command line, blank-separated; unknown words are logged and ignored. In values, every byte other than
 // [A-Za-z0-9_./:=+@-] is written %XX; a list is separated by ','.

@@ -87,7 +87,7 @@ void exitCurrentThread(int status) {
       p.exitStatus = status; // the status of the first thread is the process's, unless exit_group says otherwise
   }
   if (last)
-    machineExit(p.exitStatus, p.exitSignal);
+    machineExit(p);
   exitThread();
 }
 

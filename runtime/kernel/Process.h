@@ -45,8 +45,9 @@ public:
 
   // How it ends.
   std::atomic<bool> exiting{false};
-  int exitStatus = 0; ///< as for exit_group
-  int exitSignal = 0; ///< non-zero: killed by it
+  int exitStatus = 0;                   ///< as for exit_group
+  int exitSignal = 0;                   ///< non-zero: killed by it
+  std::atomic<bool> outOfMemory{false}; ///< a page that it touched could not be had
 
   /// Starts the end of the process (first call wins); every thread leaves at its next way out.
   void beginExit(int status, int signal);
@@ -75,7 +76,7 @@ inline Process &currentProcess() { return *current().process; }
 /// Carries out exit_group / a fatal signal for the running thread's process: never returns to the program.
 [[noreturn]] void exitProcess(int status, int signal);
 /// In main.cpp: the process has ended; flushes the console, reports the status and leaves the machine.
-[[noreturn]] void machineExit(int status, int signal);
+[[noreturn]] void machineExit(const Process &p);
 /// Ends the running thread of a process (exit): robust futexes, clear_child_tid, then the thread; the last one ends the
 /// process.
 [[noreturn]] void exitCurrentThread(int status);

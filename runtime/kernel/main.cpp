@@ -103,13 +103,18 @@ void kernelMain(std::string_view line) {
   runIdle(); // enables interrupts
 }
 
-void machineExit(int status, int signal) {
+void machineExit(const Process &p) {
   reportUnimplemented();
   if (uint64_t n = arch::nonMaskableInterrupts())
     log(LogLevel::Info, "non-maskable interrupts, ignored: {}", n);
   arch::disableInterrupts();
   console::drain();
-  console::sendExit(signal ? abi::kSignalled : abi::kExited, static_cast<uint8_t>(signal ? signal : status));
+  if (p.exitSignal == SIGKILL && p.outOfMemory.load(std::memory_order_relaxed))
+    console::sendExit(abi::kOutOfMemory, SIGKILL);
+  else if (p.exitSignal)
+    console::sendExit(abi::kSignalled, static_cast<uint8_t>(p.exitSignal));
+  else
+    console::sendExit(abi::kExited, static_cast<uint8_t>(p.exitStatus));
   arch::powerOff();
 }
 

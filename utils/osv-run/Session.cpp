@@ -366,7 +366,9 @@ int Session::finish() {
       }
       return exit->value;
     }
-    if (exit->kind == abi::kSignalled)
+    if (exit->kind == abi::kOutOfMemory)
+      errs() << "osv-run: error: out of memory: the program is killed (see -m)\n";
+    if (exit->kind == abi::kSignalled || exit->kind == abi::kOutOfMemory)
       return 128 + exit->value;
     report("the kernel panicked");
     return kPanicStatus;

@@ -4,6 +4,7 @@
 // and for copies from and to its memory alike. Which page it is, is AddressSpace's business.
 #include "kernel/Process.h"
 #include "kernel/arch/Trap.h"
+#include "kernel/lib/Log.h"
 #include "kernel/mm/AddressSpace.h"
 
 namespace osv {
@@ -27,6 +28,8 @@ void raisePageFault(Frame &frame, VAddr addr, bool write, bool exec) {
   int signo = SIGSEGV, code = SEGV_MAPERR;
   if (addr < arch::kUserMax && currentProcess().addressSpace->fault(addr, write, exec, &signo, &code))
     return; // another thread has mapped it meanwhile
+  if (signo == SIGKILL && !currentProcess().outOfMemory.exchange(true))
+    log(LogLevel::Warn, "out of memory at {}: the program is killed", addr);
   raiseFault(frame, signo, code, addr);
 }
 
